@@ -28,11 +28,12 @@ type KeyCache struct {
 type blobHash = [sha256.Size]byte
 
 type entry struct {
-	hash blobHash
-	key  [DataKeySize]byte
-	info Wrapped
-	ec   EncryptionContext // that the KMS accepted; nil for a key that came by Put
-	at   time.Time         // when the KMS vouched for it, for TTL
+	hash  blobHash
+	key   [DataKeySize]byte
+	info  Wrapped
+	ec    EncryptionContext // that the KMS accepted
+	anyEC bool              // the key came by Put: its context is not known
+	at    time.Time         // when the KMS vouched for it, for TTL
 }
 
 // flight is one Decrypt that any number of callers wait for.
@@ -61,7 +62,7 @@ func NewKeyCache(kms KMS, ttl time.Duration, max int) *KeyCache {
 func (c *KeyCache) Get(ctx context.Context, blob []byte, ec EncryptionContext) (key [DataKeySize]byte, info Wrapped, err error) {
 	h := sha256.Sum256(blob)
 	c.mu.Lock()
-	if e := c.live(h); e != nil && (e.ec == nil || maps.Equal(e.ec, ec)) {
+	if e := c.live(h); e != nil && (e.anyEC || maps.Equal(e.ec, ec)) {
 		defer c.mu.Unlock()
 		c.recent.MoveToFront(c.entries[h])
 		return e.key, e.info.clone(), nil
@@ -81,7 +82,7 @@ func (c *KeyCache) Put(blob []byte, key [DataKeySize]byte, w Wrapped) {
 	h := sha256.Sum256(blob)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.insert(&entry{hash: h, key: key, info: w.clone(), at: time.Now()})
+	c.insert(&entry{hash: h, key: key, info: w.clone(), anyEC: true, at: time.Now()})
 }
 
 // Renew asks the KMS again whether blob may be opened. Yes restarts the TTL. If
@@ -121,6 +122,18 @@ func (c *KeyCache) Clear() {
 	for _, el := range c.entries {
 		c.remove(el)
 	}
+}
+
+// Expires tells until when a cached key may be used; ok is false where there is
+// none. Who keeps something derived from a key must let go of it then.
+func (c *KeyCache) Expires(blob []byte) (at time.Time, ok bool) {
+	h := sha256.Sum256(blob)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if e := c.live(h); e != nil {
+		return e.at.Add(c.ttl), true
+	}
+	return time.Time{}, false
 }
 
 // Sweep wipes the keys whose TTL has lapsed. Get never returns one, swept or
