@@ -175,7 +175,7 @@ func (a *API) ReEncrypt(ctx context.Context, in ReEncryptInput) (ReEncryptOutput
 			return out, err
 		}
 		defer clear(plaintext)
-		c.note.source, c.note.sourceMaterial = &from.id, m
+		c.note.source, c.note.sourceMaterial, c.note.cmk = &from.id, m, nil
 		blob, to, err := c.wrap(in.DestinationKeyID, in.DestinationEncryptionContext, plaintext)
 		if err != nil {
 			return out, err

@@ -83,8 +83,7 @@ var errStop = errors.New("the reader has enough")
 func (s *Store) auditKey(ctx context.Context, ref string) (id keyID, err error) {
 	var refusal error
 	err = s.writer.submit(ctx, func(t *tx) error {
-		c := &call{tx: t, api: &API{store: s}}
-		id, refusal = c.name(ref, byIDOrAlias)
+		id, refusal = t.resolve(ref, byIDOrAlias)
 		if refusal != nil && !isRefusal(refusal) {
 			return refusal
 		}

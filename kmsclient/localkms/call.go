@@ -65,11 +65,15 @@ func do[Out any](ctx context.Context, a *API, op string, p params, f func(*call)
 // key finds the CMK that ref names, notes it for the audit record, and checks
 // that the operation may use it in its state.
 func (c *call) key(ref string, naming naming) (*cmk, error) {
-	k, err := c.resolve(ref, naming)
+	id, err := c.resolve(ref, naming)
 	if err != nil {
 		return nil, err
 	}
-	c.note.cmk = &k.id
+	c.note.cmk = &id
+	k, err := c.load(id)
+	if err != nil {
+		return nil, err
+	}
 	return k, c.check(k)
 }
 

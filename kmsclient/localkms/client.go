@@ -2,6 +2,7 @@ package localkms
 
 import (
 	"context"
+	"iter"
 	"slices"
 
 	"kmsfs/kmsclient"
@@ -59,3 +60,13 @@ func (c *Client) DescribeKey(ctx context.Context, keyID string) (kmsclient.KeyIn
 // Close implements kmsclient.KMS. The store stays open: whoever opened it
 // closes it.
 func (c *Client) Close() error { return nil }
+
+// AuditEvents reads the audit log of the store; see Store.AuditEvents.
+func (c *Client) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditRecord, error] {
+	return c.store.AuditEvents(ctx, f)
+}
+
+// VerifyAudit checks the audit log of the store; see Store.VerifyAudit.
+func (c *Client) VerifyAudit(ctx context.Context) (records uint64, err error) {
+	return c.store.VerifyAudit(ctx)
+}

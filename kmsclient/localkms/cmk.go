@@ -34,20 +34,11 @@ const (
 	byID
 )
 
-// resolve finds the CMK for a key id, ARN, alias or alias ARN, whatever state
-// it is in. It refuses names that are malformed, unknown, or of another region.
-func (c *call) resolve(ref string, n naming) (*cmk, error) {
-	id, err := c.name(ref, n)
-	if err != nil {
-		return nil, err
-	}
-	return c.load(id)
-}
-
-// name finds the id of the CMK that ref names; a key id or ARN may be of a key
-// that does not exist.
-func (c *call) name(ref string, n naming) (id keyID, err error) {
-	s := c.w.store
+// resolve finds the id of the CMK that a key id, ARN, alias or alias ARN names.
+// It refuses names that are malformed, of another region or account, and
+// aliases that do not exist; a key id or ARN may be of a key that does not.
+func (t *tx) resolve(ref string, n naming) (id keyID, err error) {
+	s := t.w.store
 	if err := inRange("keyId", "length", len(ref), 1, 2048); err != nil {
 		return id, err
 	}
@@ -70,7 +61,7 @@ func (c *call) name(ref string, n naming) (id keyID, err error) {
 		}
 	}
 	if strings.HasPrefix(name, "alias/") && n == byIDOrAlias {
-		return c.aliasTarget(name)
+		return t.aliasTarget(name)
 	}
 	id, ok := parseKeyID(name)
 	if !ok {
