@@ -36,7 +36,7 @@ type KMSURI struct {
 func ParseKMSURI(s string) (KMSURI, error) {
 	scheme, rest, ok := strings.Cut(s, ":")
 	if !ok {
-		return KMSURI{}, fmt.Errorf("KMS URI %q has no scheme: want local: or aws:", s)
+		return KMSURI{}, fmt.Errorf("KMS URI %q has no scheme: want local:[DIR] or aws:[REGION]", s)
 	}
 	u := KMSURI{Scheme: scheme}
 	switch scheme {
@@ -100,7 +100,7 @@ func (u KMSURI) check() error {
 		}
 		return checkEndpoint(u.Endpoint)
 	}
-	return fmt.Errorf("unknown scheme %q: want local: or aws:", u.Scheme)
+	return fmt.Errorf("unknown scheme %q: want local:[DIR] or aws:[REGION]", u.Scheme)
 }
 
 // checkDir accepts "" and clean absolute paths that survive being written on one
