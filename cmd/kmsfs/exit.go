@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"kmsfs/envelope"
+	"kmsfs/fs/cipherdir"
+	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms"
+)
+
+// The exit codes. They are part of the interface: see README.md.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitKMS          = 3  // KMS refused or unreachable
+	exitIntegrity    = 4  // damage or tampering found
+	exitPartly       = 5  // partly done, run again
+	exitNotCipherDir = 10 // not a cipher directory
+)
+
+// Outcomes that have an exit code of their own and are nobody else's error.
+var (
+	errNoKMS     = errors.New("KMS cannot be opened")
+	errIntegrity = errors.New("integrity failure")
+	errPartly    = errors.New("partly done")
+	// errReported goes with an error that the verb has told the user already.
+	errReported = errors.New("reported")
+)
+
+// exitRow is one row of the table: an error, its exit code and the advice to a
+// user who gets it.
+type exitRow struct {
+	err  error
+	code int
+	hint string
+}
+
+// exits is searched from the top: the first error that matches decides. What
+// matches none is exitFailed.
+var exits = []exitRow{
+	{errIntegrity, exitIntegrity, ""},
+	{errPartly, exitPartly, "run the same command again: it goes on where it stopped"},
+	{localkms.ErrAuditBroken, exitIntegrity, "somebody changed the audit log of the key store; compare it with a backup"},
+	{cipherdir.ErrNotCipherDir, exitNotCipherDir, "kmsfs init makes a cipher directory"},
+	{cipherdir.ErrNotEmpty, exitFailed, "init wants a new or an empty directory; put existing files in through the mount"},
+	{cipherdir.ErrLocked, exitFailed, "a directory is mounted in one place at a time: findmnt -t fuse.kmsfs shows where"},
+
+	{localkms.ErrRootKey, exitKMS, "root.key and kms.db of a key store belong together: restore both from one backup"},
+	{localkms.ErrPermissions, exitKMS, ""},
+	{localkms.ErrNewer, exitKMS, "use the newer kmsfs"},
+	{localkms.ErrDamaged, exitKMS, "restore the key store from its backup: without it nothing opens"},
+	{errNoKMS, exitKMS, ""},
+	{kmsclient.ErrDisabled, exitKMS, "kmsfs kms enable-key --key-id KEY lets the key be used again"},
+	{kmsclient.ErrPendingDeletion, exitKMS, "kmsfs kms cancel-key-deletion --key-id KEY, then enable-key, brings the key back"},
+	{kmsclient.ErrNotFound, exitKMS, "is this the right key store? --kms names another"},
+	{kmsclient.ErrInvalidCiphertext, exitKMS, "is this the right key store? --kms names another"},
+	{kmsclient.ErrDenied, exitKMS, ""},
+	{kmsclient.ErrThrottled, exitKMS, "try again later"},
+	{kmsclient.ErrUnavailable, exitKMS, ""},
+	{kmsclient.ErrInvalidRequest, exitKMS, ""},
+
+	{envelope.ErrVersion, exitFailed, "it was written by a newer kmsfs"},
+	{envelope.ErrFlags, exitFailed, "it was written by a newer kmsfs"},
+	{envelope.ErrConfig, exitIntegrity, "restore +kmsfs/config.json from a backup of the cipher directory"},
+	{envelope.ErrMagic, exitIntegrity, ""},
+	{envelope.ErrHeader, exitIntegrity, ""},
+	{envelope.ErrForeign, exitIntegrity, ""},
+	{envelope.ErrCommitment, exitIntegrity, ""},
+	{envelope.ErrPage, exitIntegrity, ""},
+	{envelope.ErrMeta, exitIntegrity, ""},
+	{envelope.ErrName, exitIntegrity, ""},
+	{envelope.ErrDirIV, exitIntegrity, ""},
+	{envelope.ErrTarget, exitIntegrity, ""},
+	{envelope.ErrXattr, exitIntegrity, ""},
+	{envelope.ErrState, exitIntegrity, ""},
+
+	{unix.ENOSPC, exitFailed, "the disk is full: make room and try again"},
+	{unix.EDQUOT, exitFailed, "the quota is used up: make room and try again"},
+	{unix.EROFS, exitFailed, "the disk is mounted read-only"},
+}
+
+// find gives the row for an error, nil if there is none.
+func find(err error) *exitRow {
+	for i := range exits {
+		if errors.Is(err, exits[i].err) {
+			return &exits[i]
+		}
+	}
+	return nil
+}
+
+// exitCode gives the exit code for the outcome of a verb.
+func exitCode(err error) int {
+	var usage usageError
+	var told daemonError
+	switch row := find(err); {
+	case err == nil:
+		return exitDone
+	case errors.As(err, &usage):
+		return exitUsage
+	case errors.As(err, &told):
+		return told.Exit
+	case row != nil:
+		return row.code
+	}
+	return exitFailed
+}
+
+// hintFor gives the advice for an error: its own, or that of its kind.
+func hintFor(err error) string {
+	var h hinted
+	var usage usageError
+	var told daemonError
+	switch row := find(err); {
+	case errors.As(err, &h):
+		return h.hint
+	case errors.As(err, &told):
+		return told.Hint
+	case errors.As(err, &usage):
+		return "see kmsfs --help, or kmsfs VERB --help"
+	case row != nil:
+		return row.hint
+	}
+	return ""
+}
+
+// hinted is an error with advice of its own.
+type hinted struct {
+	error
+	hint string
+}
+
+func (h hinted) Unwrap() error { return h.error }
+
+// withHint adds advice to an error; the error stays what it is.
+func withHint(err error, hint string) error { return hinted{err, hint} }
