@@ -1,0 +1,59 @@
+#!/usr/bin/env bash
+# Checks for what the tests need besides Go: FUSE, extended-attribute tools, and a
+# Python that can import cryptography (the independent reader of the format).
+# Root on a system with apt-get gets the missing ones installed; anybody else is
+# told what to install. Changes nothing when all is there.
+set -euo pipefail
+
+# The Python of the reader test is the first of these that imports cryptography.
+pythons=(python3 /usr/bin/python3)
+
+has_reader_python() {
+  local p
+  for p in "${pythons[@]}"; do
+    if command -v "$p" >/dev/null && "$p" -c 'import cryptography' 2>/dev/null; then
+      return 0
+    fi
+  done
+  return 1
+}
+
+# missing prints the Debian packages that are wanted, one a line.
+missing() {
+  command -v fusermount3 >/dev/null || echo fuse3
+  { command -v setfattr && command -v getfattr; } >/dev/null || echo attr
+  has_reader_python || echo python3-cryptography
+}
+
+mapfile -t packages < <(missing)
+if ((${#packages[@]})) && ((EUID == 0)) && command -v apt-get >/dev/null; then
+  echo "installing ${packages[*]}"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -q </dev/null
+  apt-get install -q -y --no-install-recommends "${packages[@]}" </dev/null
+  hash -r
+  mapfile -t packages < <(missing)
+fi
+
+failed=0
+for package in "${packages[@]}"; do
+  failed=1
+  case $package in
+    fuse3) what='fusermount3, to mount' ;;
+    attr) what='setfattr and getfattr' ;;
+    python3-cryptography) what="the Python module cryptography, in one of: ${pythons[*]}" ;;
+  esac
+  echo "missing: $what (Debian package $package)" >&2
+done
+if ((failed)); then
+  echo "install as root: apt-get install ${packages[*]}" >&2
+fi
+
+if [[ ! -c /dev/fuse ]]; then
+  failed=1
+  echo 'missing: /dev/fuse: load the module (modprobe fuse); in a container, start it with --device /dev/fuse --cap-add SYS_ADMIN' >&2
+elif [[ ! -r /dev/fuse || ! -w /dev/fuse ]]; then
+  failed=1
+  echo "/dev/fuse cannot be opened by $(id -un): its mode should be 0666 ($(stat -c '%A, owner %U' /dev/fuse))" >&2
+fi
+exit "$failed"
