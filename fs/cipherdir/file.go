@@ -61,14 +61,19 @@ func (n *Inode) Open(ctx context.Context, write, trunc bool) (*Handle, error) {
 	}
 	f := &n.file
 	f.mu.Lock()
-	defer f.mu.Unlock()
-	if err := f.acquire(write || trunc); err != nil {
+	err := f.acquire(write || trunc)
+	f.mu.Unlock()
+	if err != nil {
 		return nil, err
 	}
-	var err error
-	if trunc {
+	err = f.warm(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	switch {
+	case err != nil:
+	case trunc:
 		err = f.truncate(ctx, 0)
-	} else {
+	default:
 		err = f.ready(ctx)
 	}
 	if err != nil {

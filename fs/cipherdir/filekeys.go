@@ -39,6 +39,44 @@ func (f *file) lapses(t time.Time) bool {
 	return u != 0 && u < t.UnixNano()
 }
 
+// warm has the data key of an open file in the cache before its lock is taken for
+// work, so that a KMS that hangs holds up who waits for it and nobody else. The
+// error is the KMS's; damage is left for ready to find.
+func (f *file) warm(ctx context.Context) error {
+	f.mu.RLock()
+	if f.handles == 0 || f.fresh() {
+		f.mu.RUnlock()
+		return nil
+	}
+	fs := f.n.fs
+	h, err := ReadHeader(f.f, fs.layout, fs.fsid)
+	f.mu.RUnlock()
+	if err != nil || h == nil {
+		return nil
+	}
+	for i := range h.Recipients {
+		if _, ok := fs.cache.Expires(h.Recipients[i].Blob); ok {
+			return nil
+		}
+	}
+	keys, _, err := fs.keys.unwrap(ctx, h)
+	if err == nil {
+		keys.Wipe()
+		return nil
+	}
+	if damaged(err) {
+		return nil
+	}
+	fs.log.Error("data key cannot be unwrapped", "ino", f.n.key.ino, "err", err)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.keys != nil && !f.fresh() {
+		f.dropKeys()
+		f.lost.Store(true)
+	}
+	return err
+}
+
 // ready makes sure of the keys of a file that has a header. f.mu is held
 // exclusively.
 func (f *file) ready(ctx context.Context) error {

@@ -42,6 +42,9 @@ func (h *Handle) Write(ctx context.Context, p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	f := &h.n.file
+	if err := f.warm(ctx); err != nil {
+		return 0, err
+	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.write(ctx, p, off)

@@ -19,6 +19,9 @@ func (f *file) lockReady(ctx context.Context) error {
 	f.mu.RLock()
 	for had := false; !f.fresh() && (!had || f.keys == nil); had = true {
 		f.mu.RUnlock()
+		if err := f.warm(ctx); err != nil {
+			return err
+		}
 		f.mu.Lock()
 		err := f.ready(ctx)
 		f.mu.Unlock()
