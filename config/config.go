@@ -124,7 +124,7 @@ const numFields = 6
 var fields = [numFields]field{
 	{
 		name: "kms", kind: "URI",
-		usage: "key management service: local:[DIR] or aws:[REGION][?endpoint=URL]",
+		usage: "key management service: local:[DIR], the embedded one",
 		parse: func(s *Settings, v string) (err error) { s.KMS, err = ParseKMSURI(v); return },
 		check: func(s *Settings) error { return s.KMS.check() },
 		print: func(s *Settings) string { return s.KMS.String() },

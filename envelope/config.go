@@ -105,6 +105,10 @@ func (c *Config) Marshal() []byte {
 	return out.Bytes()
 }
 
+// Layout is the arithmetic of this file system. A parsed Config has a header size
+// that fits.
+func (c *Config) Layout() Layout { return Layout{c.HeaderSize} }
+
 // ParseConfig reads exactly the text that Marshal prints, so no field can be
 // given twice, in another case or unknown; ErrConfig for any other text,
 // ErrVersion for another format or an unknown feature. It does not check the

@@ -117,9 +117,7 @@ func (fs *FS) unlock(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if fs.layout, err = envelope.NewLayout(cfg.HeaderSize); err != nil {
-		return err
-	}
+	fs.layout = cfg.Layout()
 	fs.fsid, fs.config.seen, fs.config.checked = cfg.FSID, seen, time.Now()
 	fs.calls = kmsclient.NewCounting(fs.o.KMS)
 	names, w, err := UnlockNames(ctx, cfg, fs.calls)
@@ -132,7 +130,7 @@ func (fs *FS) unlock(ctx context.Context) error {
 	}
 	fs.crashed = !fs.state.Clean && !fs.o.NoLock
 	if fs.crashed {
-		fs.log.Warn("the directory was not unmounted cleanly; run kmsfs fsck when convenient")
+		fs.log.Warn("the directory was not unmounted cleanly; kmsfs fsck --mark-clean ends that")
 	}
 	fs.cache = kmsclient.NewKeyCache(fs.calls, fs.o.KeyTTL, keyCacheSize)
 	fs.keys = newKeySource(fs.calls, fs.cache, fs.fsid, w.KeyID, fs.o)

@@ -67,12 +67,8 @@ func Check(ctx context.Context, store backing.Store, o Options) (*Report, error)
 	if err != nil {
 		return nil, err
 	}
-	layout, err := envelope.NewLayout(cfg.HeaderSize)
-	if err != nil {
-		return nil, err
-	}
 	c := &checker{
-		ctx: ctx, store: store, o: o, cfg: cfg, layout: layout,
+		ctx: ctx, store: store, o: o, cfg: cfg, layout: cfg.Layout(),
 		listed: map[Class]int{}, seen: map[inode]bool{}, sidecars: map[string]bool{}, refused: map[[32]byte]error{},
 		report: &Report{
 			FSID: hex.EncodeToString(cfg.FSID[:]), Quick: o.Quick,

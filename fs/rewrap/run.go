@@ -121,9 +121,7 @@ func (w *walker) prepare(ctx context.Context) (err error) {
 	if w.cfg, err = cipherdir.ReadConfig(w.store); err != nil {
 		return err
 	}
-	if w.layout, err = envelope.NewLayout(w.cfg.HeaderSize); err != nil {
-		return err
-	}
+	w.layout = w.cfg.Layout()
 	w.choice.provider = w.o.Provider
 	if w.choice.provider == 0 {
 		w.choice.provider = w.cfg.Recipients[0].Provider

@@ -103,12 +103,8 @@ func Status(ctx context.Context, store backing.Store, o StatusOptions) (*StatusR
 	if err != nil {
 		return nil, err
 	}
-	layout, err := envelope.NewLayout(cfg.HeaderSize)
-	if err != nil {
-		return nil, err
-	}
 	c := &census{
-		cfg: cfg, layout: layout, o: o,
+		cfg: cfg, layout: cfg.Layout(), o: o,
 		uses: map[wrapping]*KeyUse{}, keys: map[wrapping]map[envelope.DataKeyID]bool{}, seen: map[inode]bool{},
 		report: &StatusReport{
 			FSID: hex.EncodeToString(cfg.FSID[:]), KeyID: cfg.Recipients[0].KeyID,
