@@ -54,7 +54,7 @@ var packages = map[string]rule{
 	"fs/rewrap/scan":         {imports: []string{"fs/backing"}},
 	"fs/fsck":                {imports: []string{"envelope", "fs/backing", "kmsclient", "fs/cipherdir", "fs/rewrap", "fs/rewrap/scan"}, tests: []string{"kmsclient/localkms"}},
 
-	"kmsclient":           {},
+	"kmsclient":          {},
 	"kmsclient/kmstest":  {imports: []string{"kmsclient"}, tests: []string{"kmsclient/localkms"}},
 	"kmsclient/localkms": {imports: []string{"kmsclient", "kmsclient/localkms/keyspec", "kmsclient/localkms/policy", "kmsclient/localkms/shape", "kmsclient/localkms/unlock"}},
 	// Parsers and arithmetic of the embedded KMS, without its database.
@@ -251,7 +251,7 @@ func refusal(s source, p string) string {
 		}
 	}
 	switch {
-	case below(p, "crypto") && !slices.Contains(harmlessCrypto, p) && !slices.Contains(cryptoUsers, pkg):
+	case below(p, "crypto") && !slices.Contains(harmlessCrypto, p) && !slices.ContainsFunc(cryptoUsers, func(u string) bool { return below(pkg, u) }):
 		return fmt.Sprintf("cryptography belongs to %q; others may use %q", cryptoUsers, harmlessCrypto)
 	case below(p, "testing") && !slices.Contains(testPackages, pkg):
 		return "testing is for tests"
