@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 )
 
 // Limits of the settings that have them.
@@ -42,6 +43,9 @@ type Settings struct {
 	DataKeyAge      time.Duration
 	// LogLevel is the least severe level that is logged.
 	LogLevel slog.Level
+	// PassphraseFile is read for the passphrase of the embedded KMS: a file, or
+	// /dev/fd/N. Empty: it is asked for on the terminal.
+	PassphraseFile string
 
 	from [numFields]Source
 }
@@ -119,12 +123,12 @@ type field struct {
 	print func(*Settings) string        // what parse reads back
 }
 
-const numFields = 6
+const numFields = 7
 
 var fields = [numFields]field{
 	{
 		name: "kms", kind: "URI",
-		usage: "key management service: local:[DIR], the embedded one",
+		usage: "key management service: local:[DIR], the embedded one, or aws:[REGION]",
 		parse: func(s *Settings, v string) (err error) { s.KMS, err = ParseKMSURI(v); return },
 		check: func(s *Settings) error { return s.KMS.check() },
 		print: func(s *Settings) string { return s.KMS.String() },
@@ -163,6 +167,17 @@ var fields = [numFields]field{
 		parse: func(s *Settings, v string) (err error) { s.LogLevel, err = parseLevel(v); return },
 		check: func(s *Settings) error { _, err := levelName(s.LogLevel); return err },
 		print: func(s *Settings) string { n, _ := levelName(s.LogLevel); return n },
+	}, {
+		name: "kms-passphrase-file", kind: "FILE",
+		usage: "read the passphrase of the embedded KMS from here (/dev/fd/N: a descriptor)",
+		parse: func(s *Settings, v string) error { s.PassphraseFile = v; return nil },
+		check: func(s *Settings) error {
+			if strings.ContainsFunc(s.PassphraseFile, unicode.IsControl) {
+				return errors.New("control character in a file name")
+			}
+			return nil
+		},
+		print: func(s *Settings) string { return s.PassphraseFile },
 	},
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"path/filepath"
 	"strings"
@@ -29,7 +30,7 @@ type KMSURI struct {
 	Scheme   string // SchemeLocal or SchemeAWS
 	Dir      string // local: clean absolute path, or empty for DefaultKMSDir
 	Region   string // aws: may be empty
-	Endpoint string // aws: http or https URL without query, or empty
+	Endpoint string // aws: https URL without query, http for loopback only, or empty
 }
 
 // ParseKMSURI reads the form that String prints.
@@ -136,8 +137,16 @@ func checkEndpoint(endpoint string) error {
 		return fmt.Errorf("endpoint %q names no host", endpoint)
 	case e.User != nil:
 		return errors.New("endpoint holds a user name or password: credentials belong to the SDK's configuration")
+	case e.Scheme == "http" && !loopback(e.Hostname()):
+		return fmt.Errorf("endpoint %q would get data keys in clear: want https://, or a loopback address", endpoint)
 	}
 	return nil
+}
+
+// loopback reports whether a host is this machine by its very name.
+func loopback(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && addr.Unmap().IsLoopback()
 }
 
 // printable refuses bytes that are not UTF-8 and control characters.

@@ -17,6 +17,11 @@ func TestParseKMSURI(t *testing.T) {
 		{in: "aws:us-east-1?endpoint=http://127.0.0.1:7600", want: KMSURI{Scheme: "aws", Region: "us-east-1", Endpoint: "http://127.0.0.1:7600"}},
 		{in: "aws:?endpoint=https://[::1]:7600/kms", want: KMSURI{Scheme: "aws", Endpoint: "https://[::1]:7600/kms"}},
 
+		{in: "aws:?endpoint=http://localhost:7600", want: KMSURI{Scheme: "aws", Endpoint: "http://localhost:7600"}},
+		{in: "aws:?endpoint=http://[::1]", want: KMSURI{Scheme: "aws", Endpoint: "http://[::1]"}},
+		{in: "aws:?endpoint=http://[::ffff:127.0.0.1]", want: KMSURI{Scheme: "aws", Endpoint: "http://[::ffff:127.0.0.1]"}},
+		{in: "aws:?endpoint=https://kms.example", want: KMSURI{Scheme: "aws", Endpoint: "https://kms.example"}},
+
 		{in: "", err: "no scheme"},
 		{in: "local", err: "no scheme"},
 		{in: "/srv/kms", err: "no scheme"},
@@ -42,6 +47,12 @@ func TestParseKMSURI(t *testing.T) {
 		{in: "aws:?endpoint=http://h/?x=1", err: "without query"},
 		{in: "aws:?endpoint=http://h/#x", err: "without query"},
 		{in: "aws:?endpoint=https://me:pw@h", err: "credentials"},
+		{in: "aws:?endpoint=http://kms.example", err: "in clear"},
+		{in: "aws:?endpoint=http://localhost.example", err: "in clear"},
+		{in: "aws:?endpoint=http://127.0.0.1.example:80", err: "in clear"},
+		{in: "aws:?endpoint=http://192.0.2.1", err: "in clear"},
+		{in: "aws:?endpoint=http://[2001:db8::1]:80", err: "in clear"},
+		{in: "aws:?endpoint=HTTP://kms.example", err: "in clear"},
 	} {
 		got, err := ParseKMSURI(c.in)
 		checkErr(t, c.in, err, c.err)

@@ -17,6 +17,7 @@ import (
 	"kmsfs/fs/cipherdir"
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/kmstest"
+	"kmsfs/kmsclient/localkms"
 )
 
 func TestDisabledKey(t *testing.T) {
@@ -42,7 +43,7 @@ func TestDisabledKey(t *testing.T) {
 	time.Sleep(3 * ttl)
 	ok(t, read()) // renewed
 
-	ok(t, m.kms.DisableKey(t.Context(), m.key))
+	ok(t, only(m.kms.DisableKey(t.Context(), localkms.DisableKeyInput{KeyID: m.key})))
 	eventually(t, "an open file is refused", func() bool { return read() != nil })
 	wantErr(t, "read", read(), unix.EACCES)
 	_, err = f.WriteAt([]byte("x"), 0)
@@ -59,7 +60,7 @@ func TestDisabledKey(t *testing.T) {
 		t.Errorf("log: %s", log)
 	}
 
-	ok(t, m.kms.EnableKey(t.Context(), m.key))
+	ok(t, only(m.kms.EnableKey(t.Context(), localkms.EnableKeyInput{KeyID: m.key})))
 	ok(t, read())
 	contents(t, m.path("closed"), data)
 	contents(t, m.path("open"), data)

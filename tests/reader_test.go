@@ -160,7 +160,7 @@ func (h *house) keys() []byte {
 		h.Fatal(err)
 	}
 	defer kms.Close()
-	client := kms.Client("user/reader-test")
+	client := kms.Client()
 	store, err := backing.OpenOS(h.path("c"), true)
 	if err != nil {
 		h.Fatal(err)

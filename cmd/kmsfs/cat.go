@@ -29,7 +29,7 @@ func (a *app) catCommand() *cobra.Command {
 			return catFile(cmd.Context(), s, args[0], args[1], cmd.OutOrStdout())
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file")
 	return cmd
 }
 

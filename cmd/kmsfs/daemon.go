@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -26,8 +25,9 @@ type readyMessage struct {
 
 // startDaemon runs this command again as a daemon, in a session of its own, and
 // waits until the mount is usable. An error of the daemon before that is
-// returned as if it had happened here, exit code included.
-func startDaemon(ctx context.Context, stderr io.Writer) error {
+// returned as if it had happened here, exit code included. The daemon has no
+// terminal: a passphrase, if it needs one, goes to it through a pipe, and is wiped.
+func startDaemon(ctx context.Context, passphrase []byte) error {
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -37,7 +37,16 @@ func startDaemon(ctx context.Context, stderr io.Writer) error {
 	cmd := exec.Command("/proc/self/exe", append(os.Args[1:len(os.Args):len(os.Args)], "--ready-fd=3")...)
 	cmd.Args[0] = os.Args[0]
 	cmd.ExtraFiles = []*os.File{w} // becomes descriptor 3
-	cmd.Stderr = os.Stderr         // until it is ready
+	if passphrase != nil {
+		in, err := filledPipe(passphrase)
+		if err != nil {
+			return err
+		}
+		defer in.Close()
+		cmd.ExtraFiles = append(cmd.ExtraFiles, in)
+		cmd.Args = append(cmd.Args, "--kms-passphrase-file=/dev/fd/4")
+	}
+	cmd.Stderr = os.Stderr // until it is ready
 	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
 	err = cmd.Start()
 	w.Close()

@@ -2,13 +2,16 @@ package main
 
 import (
 	"errors"
+	"fmt"
 
 	"golang.org/x/sys/unix"
 
 	"kmsfs/envelope"
 	"kmsfs/fs/cipherdir"
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/awskms"
 	"kmsfs/kmsclient/localkms"
+	"kmsfs/kmsclient/localkms/unlock"
 )
 
 // The exit codes. They are part of the interface: see README.md.
@@ -53,6 +56,11 @@ var exits = []exitRow{
 	{localkms.ErrPermissions, exitKMS, ""},
 	{localkms.ErrNewer, exitKMS, "use the newer kmsfs"},
 	{localkms.ErrDamaged, exitKMS, "restore the key store from its backup: without it nothing opens"},
+	{unlock.ErrNoSecret, exitKMS, "the key store has a passphrase: --kms-passphrase-file, or a terminal to ask on"},
+	{unlock.ErrPassphrase, exitKMS, "copies of root.key open with the passphrase they were made with"},
+	{unlock.ErrUnusable, exitFailed, "a passphrase is 1 to 1024 bytes in one line"},
+	{unlock.ErrDamaged, exitKMS, "restore root.key from its backup: without it nothing opens"},
+	{unlock.ErrNewer, exitKMS, "use the newer kmsfs"},
 	{errNoKMS, exitKMS, ""},
 	{kmsclient.ErrDisabled, exitKMS, "kmsfs kms enable-key --key-id KEY lets the key be used again"},
 	{kmsclient.ErrPendingDeletion, exitKMS, "kmsfs kms cancel-key-deletion --key-id KEY, then enable-key, brings the key back"},
@@ -115,6 +123,7 @@ func hintFor(err error) string {
 	var h hinted
 	var usage usageError
 	var told daemonError
+	var aws *awskms.Error
 	switch row := find(err); {
 	case errors.As(err, &h):
 		return h.hint
@@ -122,8 +131,39 @@ func hintFor(err error) string {
 		return told.Hint
 	case errors.As(err, &usage):
 		return "see kmsfs --help, or kmsfs VERB --help"
+	case errors.As(err, &aws) && row != nil && row.code == exitKMS:
+		return hintForAWS(aws)
 	case row != nil:
 		return row.hint
+	}
+	return ""
+}
+
+// hintForAWS gives the advice for a refusal by AWS, or what speaks its API.
+func hintForAWS(e *awskms.Error) string {
+	key, action := e.Refusal.KeyID, "kms:"+e.Refusal.Op
+	if key == "" {
+		key = "KEY"
+	}
+	if e.Refusal.Op == "ReEncrypt" {
+		action = "kms:ReEncryptFrom and kms:ReEncryptTo"
+	}
+	switch {
+	case e.Credentials:
+		return "credentials come from AWS_PROFILE, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or a role of the machine; " +
+			"aws sts get-caller-identity shows whether they work, and the clock must be right"
+	case errors.Is(e, kmsclient.ErrDenied):
+		return fmt.Sprintf("the key policy, an IAM policy or a grant must allow %s on %s", action, key)
+	case errors.Is(e, kmsclient.ErrDisabled):
+		return fmt.Sprintf("aws kms enable-key --key-id %s lets the key be used again, if its material is there", key)
+	case errors.Is(e, kmsclient.ErrPendingDeletion):
+		return fmt.Sprintf("aws kms cancel-key-deletion --key-id %s, then enable-key, brings the key back", key)
+	case errors.Is(e, kmsclient.ErrNotFound), errors.Is(e, kmsclient.ErrInvalidCiphertext):
+		return "is this the right account and region? --kms aws:REGION and AWS_PROFILE name others"
+	case errors.Is(e, kmsclient.ErrThrottled):
+		return "the request quota of the account is used up: try again later"
+	case errors.Is(e, kmsclient.ErrUnavailable):
+		return "is the endpoint right and in reach? --kms aws:REGION?endpoint=URL and AWS_ENDPOINT_URL_KMS name it"
 	}
 	return ""
 }

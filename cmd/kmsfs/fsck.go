@@ -58,7 +58,7 @@ amiss; from then on such a page is an error again.`,
 			return markClean(cmd.Context(), s, args[0], report)
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file")
 	fl := cmd.Flags()
 	fl.BoolVar(&f.quick, "quick", false, "headers, names and last pages only")
 	fl.BoolVar(&f.noKMS, "no-kms", false, "without keys: check the structure only")
@@ -84,7 +84,7 @@ func checkDirectory(ctx context.Context, s config.Settings, f fsckFlags, dir str
 		if err != nil {
 			return nil, err
 		}
-		kms, err := openProvider(uri)
+		kms, err := openProvider(s, uri)
 		if err != nil {
 			return nil, withHint(err, "--no-kms checks what can be checked without keys")
 		}

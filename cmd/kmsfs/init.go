@@ -28,7 +28,7 @@ func (a *app) initCommand() *cobra.Command {
 		Short: "Make a cipher directory",
 		Long: "Make a cipher directory: a new or empty directory for ciphertext.\n" +
 			"With nothing else given, its key is alias/kmsfs in the embedded KMS, which is\n" +
-			"made if it is not there.",
+			"made if it is not there. In AWS no key is made: --kms aws:[REGION] wants --key.",
 		Args: exactArgs("CIPHERDIR"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := a.load(cmd)
@@ -45,7 +45,7 @@ func (a *app) initCommand() *cobra.Command {
 			return made.print(cmd.OutOrStdout())
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms", "key")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file", "key")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
 }
@@ -55,7 +55,7 @@ type initResult struct {
 	Dir      string `json:"cipher_directory"`
 	FSID     string `json:"fs_id"`
 	KMS      string `json:"kms"`
-	KMSDir   string `json:"kms_directory"`
+	KMSDir   string `json:"kms_directory,omitempty"` // of the embedded KMS
 	KeyID    string `json:"key_id"`
 	KeyIsNew bool   `json:"key_is_new"`
 }
@@ -65,22 +65,21 @@ func (r *initResult) print(w io.Writer) error {
 	if r.KeyIsNew {
 		what = "new key"
 	}
-	_, err := fmt.Fprintf(w, "made the cipher directory %s\n%s: %s\n"+
-		"back up: %s (without this key store nothing opens) and, as often as your files, %s\n",
-		r.Dir, what, r.KeyID, r.KMSDir, r.Dir)
+	backUp := fmt.Sprintf("back up: %s (without this key store nothing opens) and, as often as your files, %s", r.KMSDir, r.Dir)
+	if r.KMSDir == "" {
+		backUp = fmt.Sprintf("back up: as often as your files, %s; without this key nothing opens", r.Dir)
+	}
+	_, err := fmt.Fprintf(w, "made the cipher directory %s\n%s: %s\n%s\n", r.Dir, what, r.KeyID, backUp)
 	return err
 }
 
 func initDirectory(ctx context.Context, s config.Settings, path string) (*initResult, error) {
-	kmsDir, err := localDir(s.KMS)
-	if err != nil {
-		return nil, err
-	}
 	dir, err := realPath(path)
 	if err != nil {
 		return nil, err
 	}
-	if err := apart(dir, kmsDir); err != nil {
+	kmsDir, err := checkKMS(s, dir)
+	if err != nil {
 		return nil, err
 	}
 	created, err := makeEmpty(dir)
@@ -96,6 +95,22 @@ func initDirectory(ctx context.Context, s config.Settings, path string) (*initRe
 	}
 	r.KMSDir = kmsDir
 	return r, nil
+}
+
+// checkKMS refuses a choice of KMS and key that cannot work. It gives the directory
+// of the embedded KMS, if it is that.
+func checkKMS(s config.Settings, dir string) (kmsDir string, err error) {
+	if s.KMS.Scheme == config.SchemeAWS {
+		if s.Key == "" {
+			return "", withHint(usagef("--key is missing: kmsfs makes no keys in AWS"),
+				"aws kms create-key makes a key; --key takes its id, ARN or alias/NAME")
+		}
+		return "", nil
+	}
+	if kmsDir, err = localDir(s.KMS); err != nil {
+		return "", err
+	}
+	return kmsDir, apart(dir, kmsDir)
 }
 
 // apart refuses a key store inside the cipher directory, where a backup of the
@@ -135,24 +150,17 @@ func makeEmpty(dir string) (created bool, err error) {
 }
 
 func initStore(ctx context.Context, s config.Settings, dir string) (*initResult, error) {
-	kms, err := openLocal(s.KMS, s.Key == "")
+	p, key, isNew, err := initKey(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	defer kms.Close()
-	key, isNew := s.Key, false
-	if key == "" {
-		if key, isNew, err = ensureDefaultKey(ctx, kms.Client("")); err != nil {
-			return nil, err
-		}
-	}
+	defer p.Close()
 	store, err := backing.OpenOS(dir, false)
 	if err != nil {
 		return nil, err
 	}
 	defer store.Close()
-	p := localProvider(s.KMS, kms)
-	c, err := cipherdir.Init(ctx, store, p, cipherdir.InitOptions{KMSURI: s.KMS.String(), KeyID: key, Provider: p.tag})
+	c, err := cipherdir.Init(ctx, store, p, cipherdir.InitOptions{KMSURI: p.uri.String(), KeyID: key, Provider: p.tag})
 	if err != nil {
 		return nil, inDir(dir, err)
 	}
@@ -161,9 +169,27 @@ func initStore(ctx context.Context, s config.Settings, dir string) (*initResult,
 	}, nil
 }
 
+// initKey opens the KMS, with the key to use: the one that was named, or that of
+// defaultKey in the embedded KMS, both made if they are not there.
+func initKey(ctx context.Context, s config.Settings) (_ *provider, key string, isNew bool, err error) {
+	if s.Key != "" {
+		p, err := openProvider(s, s.KMS)
+		return p, s.Key, false, err
+	}
+	store, err := openLocal(s, s.KMS, localkms.Options{Create: true})
+	if err != nil {
+		return nil, "", false, err
+	}
+	if key, isNew, err = ensureDefaultKey(ctx, store.Client()); err != nil {
+		store.Close()
+		return nil, "", false, err
+	}
+	return localProvider(s.KMS, store), key, isNew, nil
+}
+
 // ensureDefaultKey makes the key that defaultKey stands for, if there is none.
 func ensureDefaultKey(ctx context.Context, kms *localkms.Client) (key string, isNew bool, err error) {
-	_, err = kms.API.DescribeKey(ctx, defaultKey)
+	_, err = kms.API.DescribeKey(ctx, localkms.DescribeKeyInput{KeyID: defaultKey})
 	if !errors.Is(err, kmsclient.ErrNotFound) {
 		return defaultKey, false, err
 	}
@@ -171,5 +197,6 @@ func ensureDefaultKey(ctx context.Context, kms *localkms.Client) (key string, is
 	if err != nil {
 		return "", false, err
 	}
-	return defaultKey, true, kms.CreateAlias(ctx, defaultKey, made.KeyMetadata.KeyID)
+	_, err = kms.CreateAlias(ctx, localkms.CreateAliasInput{AliasName: defaultKey, TargetKeyID: made.KeyMetadata.KeyID})
+	return defaultKey, true, err
 }

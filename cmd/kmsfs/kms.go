@@ -12,6 +12,7 @@ import (
 
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/localkms"
+	"kmsfs/kmsclient/localkms/shape"
 )
 
 // openKMS opens the embedded KMS; the function it returns closes it.
@@ -33,11 +34,9 @@ func newKMSCommand(open func() (*localkms.Client, func(), error)) *cobra.Command
 	}
 	cmd.SetFlagErrorFunc(flagError)
 	o := openKMS(open)
-	cmd.AddCommand(keyVerbs(o)...)
-	cmd.AddCommand(aliasVerbs(o)...)
-	cmd.AddCommand(cryptoVerbs(o)...)
-	cmd.AddCommand(rotationVerbs(o)...)
-	cmd.AddCommand(auditVerb(o))
+	cmd.AddCommand(operationVerbs(o, localkms.Operations())...)
+	cmd.AddCommand(operationVerbs(o, localkms.IAMOperations())...)
+	cmd.AddCommand(keyPolicyVerb(o), auditVerb(o))
 	return cmd
 }
 
@@ -56,7 +55,7 @@ func flagError(_ *cobra.Command, err error) error {
 func (open openKMS) verb(use, short string, flags func(*cobra.Command) (required []string),
 	run func(ctx context.Context, kms *localkms.Client) (any, error),
 ) *cobra.Command {
-	cmd := &cobra.Command{Use: use, Short: short}
+	cmd := &cobra.Command{Use: use, Short: short, Annotations: map[string]string{callsAPI: "yes"}}
 	var required []string
 	if flags != nil {
 		required = flags(cmd)
@@ -82,12 +81,25 @@ func (open openKMS) verb(use, short string, flags func(*cobra.Command) (required
 		if err != nil {
 			return asAWS(err)
 		}
-		if out == nil {
-			return nil
-		}
-		return printJSON(cmd.OutOrStdout(), out)
+		return printAnswer(cmd.OutOrStdout(), out)
 	}
 	return cmd
+}
+
+// plainText is an answer that is printed as it is.
+type plainText string
+
+// printAnswer prints an answer as `aws` does; one without members not at all.
+func printAnswer(w io.Writer, out any) error {
+	if t, plain := out.(plainText); plain {
+		_, err := io.WriteString(w, string(t))
+		return err
+	}
+	if _, nothing := out.(*localkms.Empty); out == nil || nothing {
+		return nil
+	}
+	_, err := fmt.Fprintf(w, "%s\n", shape.Encode(out, shape.CLI))
+	return err
 }
 
 // printJSON prints as `aws` does: four spaces, nothing escaped for HTML.

@@ -30,11 +30,11 @@ func (c kmsCLI) try(args ...string) (string, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return s.Client("user/cli"), func() { s.Close() }, nil
+		return s.Client(), func() { s.Close() }, nil
 	})
 	var out bytes.Buffer
 	cmd.SetOut(&out)
-	cmd.SetArgs(args)
+	cmd.SetArgs(expandLists(append([]string{"kms"}, args...))[1:])
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	err := cmd.ExecuteContext(c.Context())
 	return out.String(), err
@@ -220,7 +220,7 @@ func TestKMSCommandAudit(t *testing.T) {
 	if len(lines) != 3 {
 		t.Fatalf("%d records of the key, want 3:\n%s", len(lines), out)
 	}
-	for _, want := range []string{"user/cli", "Encrypt", "DisabledException", arn[len(arn)-36:]} {
+	for _, want := range []string{"root", "Encrypt", "DisabledException", arn[len(arn)-36:]} {
 		if !strings.Contains(lines[2], want) {
 			t.Errorf("%q lacks %s", lines[2], want)
 		}

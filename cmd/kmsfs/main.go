@@ -32,7 +32,7 @@ func run(args []string, stdout, stderr io.Writer) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, unix.SIGTERM)
 	defer stop()
 	root := newRootCommand()
-	root.SetArgs(args)
+	root.SetArgs(expandLists(args))
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
@@ -74,20 +74,27 @@ func newRootCommand() *cobra.Command {
 // kmsCommand is `kmsfs kms` on the embedded KMS of the settings.
 func (a *app) kmsCommand() *cobra.Command {
 	var running *cobra.Command
+	var caller callerFlags
 	cmd := newKMSCommand(func() (*localkms.Client, func(), error) {
 		s, err := a.load(running)
 		if err != nil {
 			return nil, nil, err
 		}
-		// Any verb but this one on a store that is not there is a mistake.
-		store, err := openLocal(s.KMS, running.Name() == "create-key")
+		// Any verb but this one on a store that is not there is a mistake. What only
+		// looks at keys or manages them does without the root key.
+		store, err := openLocal(s, s.KMS, localkms.Options{Create: running.Name() == "create-key", AllowLocked: true})
 		if err != nil {
 			return nil, nil, err
 		}
-		return store.Client(""), func() { store.Close() }, nil
+		return caller.client(store), func() { store.Close() }, nil
 	})
-	cmd.PersistentPreRun = func(cmd *cobra.Command, _ []string) { running = cmd }
-	a.settings.AddFlags(cmd.PersistentFlags(), "kms")
+	cmd.PersistentPreRunE = func(cmd *cobra.Command, _ []string) error {
+		running = cmd
+		return caller.check(cmd)
+	}
+	caller.add(cmd)
+	a.settings.AddFlags(cmd.PersistentFlags(), "kms", "kms-passphrase-file")
+	cmd.AddCommand(a.serveCommand(), a.unlockCommand(), a.backupCommand(), a.restoreCommand())
 	return cmd
 }
 

@@ -18,6 +18,7 @@ import (
 	"kmsfs/fs"
 	"kmsfs/fs/backing"
 	"kmsfs/fs/cipherdir"
+	"kmsfs/kmsclient/localkms/unlock"
 )
 
 // mountFlags are the flags of mount that are no settings.
@@ -43,7 +44,11 @@ func (a *app) mountCommand() *cobra.Command {
 				return err
 			}
 			if f.readyFD < 0 && !f.foreground {
-				return startDaemon(cmd.Context(), cmd.ErrOrStderr())
+				passphrase, err := daemonPassphrase(s, args[0])
+				if err != nil {
+					return err
+				}
+				return startDaemon(cmd.Context(), passphrase)
 			}
 			m := &mounting{settings: s, flags: f, log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: s.LogLevel}))}
 			if f.readyFD >= 0 {
@@ -52,7 +57,7 @@ func (a *app) mountCommand() *cobra.Command {
 			return m.run(cmd.Context(), args[0], args[1], func() error { return nil })
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms", "key-ttl", "data-key-age", "files-per-data-key", "log-level")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file", "key-ttl", "data-key-age", "files-per-data-key", "log-level")
 	fl := cmd.Flags()
 	fl.BoolVar(&f.foreground, "foreground", false, "stay in the foreground and log to stderr")
 	fl.BoolVar(&f.readOnly, "ro", false, "read only")
@@ -78,7 +83,9 @@ func (m *mounting) run(ctx context.Context, dir, point string, ready func() erro
 	if m.flags.debug && !m.flags.foreground {
 		return usagef("--debug shows names of files: it needs --foreground")
 	}
-	harden()
+	if err := prepareProcess(); err != nil {
+		return err
+	}
 	m.flags.readOnly = m.flags.readOnly || slices.Contains(m.flags.options, "ro")
 	if dir, err = realPath(dir); err != nil {
 		return err
@@ -102,7 +109,7 @@ func (m *mounting) run(ctx context.Context, dir, point string, ready func() erro
 	if err != nil {
 		return err
 	}
-	kms, err := openProvider(uri)
+	kms, err := openProvider(m.settings, uri)
 	if err != nil {
 		return err
 	}
@@ -259,14 +266,13 @@ func mountHint(err error) error {
 	return err
 }
 
-// harden keeps keys out of core dumps and away from other processes of the user,
-// and gives requests that wait for the disk company: with fewer than four threads
-// running Go code, measured, a small machine serves them more slowly.
-func harden() {
-	unix.Setrlimit(unix.RLIMIT_CORE, &unix.Rlimit{})
-	unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+// prepareProcess keeps keys out of core dumps and away from other processes of
+// the user, and gives requests that wait for the disk company: with fewer than
+// four threads running Go code, measured, a small machine serves them more slowly.
+func prepareProcess() error {
 	if os.Getenv("GOMAXPROCS") == "" && runtime.GOMAXPROCS(0) < 4 {
 		runtime.GOMAXPROCS(4)
 	}
 	backing.RaiseFileLimit() // every inode the kernel knows holds a descriptor
+	return unlock.Harden()
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -11,6 +12,7 @@ import (
 	"kmsfs/fs/backing"
 	"kmsfs/fs/cipherdir"
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/awskms"
 	"kmsfs/kmsclient/localkms"
 )
 
@@ -18,38 +20,57 @@ import (
 type provider struct {
 	kmsclient.KMS               // with retries
 	tag           byte          // what recipients in headers say of it
-	uri           config.KMSURI // as it was opened
+	uri           config.KMSURI // as it was opened; of AWS with its region, whoever chose it
 	close         func() error
+	local         *localkms.Client // nil unless it is the embedded one
 }
 
 func (p *provider) Close() error { return p.close() }
 
 // openProvider opens the KMS that u names; the caller closes it.
-func openProvider(u config.KMSURI) (*provider, error) {
-	store, err := openLocal(u, false)
+func openProvider(s config.Settings, u config.KMSURI) (*provider, error) {
+	if u.Scheme == config.SchemeAWS {
+		return openAWS(u)
+	}
+	store, err := openLocal(s, u, localkms.Options{})
 	if err != nil {
 		return nil, err
 	}
 	return localProvider(u, store), nil
 }
 
+// openAWS makes a client of AWS KMS. Nothing is asked of it yet: what is wrong
+// with credentials or network, the first call tells.
+func openAWS(u config.KMSURI) (*provider, error) {
+	client, err := awskms.New(context.Background(), awskms.Options{Region: u.Region, Endpoint: u.Endpoint, Version: version})
+	if err != nil {
+		return nil, withHint(fmt.Errorf("%w: %w", errNoKMS, err),
+			"region and profile come from --kms aws:REGION, AWS_REGION, AWS_PROFILE and the files below ~/.aws")
+	}
+	u.Region = client.Region()
+	return &provider{KMS: client, tag: envelope.ProviderAWS, uri: u, close: client.Close}, nil
+}
+
 func localProvider(u config.KMSURI, store *localkms.Store) *provider {
+	client := store.Client()
 	return &provider{
-		KMS:   kmsclient.NewRetry(store.Client(""), kmsclient.RetryOptions{}),
+		KMS:   kmsclient.NewRetry(client, kmsclient.RetryOptions{}),
+		local: client,
 		tag:   envelope.ProviderLocal,
 		uri:   u,
 		close: store.Close,
 	}
 }
 
-// openLocal opens the embedded KMS that u names, and makes it if create says so
-// and it is not there.
-func openLocal(u config.KMSURI, create bool) (*localkms.Store, error) {
+// openLocal opens the embedded KMS that u names, and makes it if o.Create says so
+// and it is not there. The settings say where its passphrase comes from.
+func openLocal(s config.Settings, u config.KMSURI, o localkms.Options) (*localkms.Store, error) {
 	dir, err := localDir(u)
 	if err != nil {
 		return nil, err
 	}
-	store, err := localkms.Open(dir, localkms.Options{Create: create})
+	o.Secrets = secrets(s)
+	store, err := localkms.Open(dir, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(fmt.Errorf("%w: %w", errNoKMS, err),
 			"--kms local:DIR names the directory of the key store; restore it from its backup if it is lost")
@@ -63,7 +84,7 @@ func openLocal(u config.KMSURI, create bool) (*localkms.Store, error) {
 // localDir is the directory of the embedded KMS that u names.
 func localDir(u config.KMSURI) (string, error) {
 	if u.Scheme != config.SchemeLocal {
-		return "", usagef("KMS %s: this version of kmsfs has the embedded KMS only (local:)", u)
+		return "", withHint(usagef("KMS %s: this is for the embedded KMS only (local:)", u), "the command aws kms manages keys in AWS")
 	}
 	if u.Dir != "" {
 		return u.Dir, nil
@@ -112,7 +133,7 @@ func openKeyed(s config.Settings, dir string, readOnly bool) (_ *keyed, err erro
 	if err != nil {
 		return nil, err
 	}
-	kms, err := openProvider(uri)
+	kms, err := openProvider(s, uri)
 	if err != nil {
 		return nil, err
 	}

@@ -53,7 +53,7 @@ func (a *app) rewrapCommand() *cobra.Command {
 			return rewrapOutcome(report, err)
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file")
 	fl := cmd.Flags()
 	fl.StringVar(&f.to, "to", "", "wrap under this `KEY` from now on (id, ARN or alias/NAME); default: the key in use")
 	fl.StringVar(&f.from, "from", "", "only what is wrapped under this `KEY`")

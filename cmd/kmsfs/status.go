@@ -53,7 +53,7 @@ func (a *app) statusCommand() *cobra.Command {
 			return errors.Join(err, st.outcome())
 		},
 	}
-	a.settings.AddFlags(cmd.Flags(), "kms")
+	a.settings.AddFlags(cmd.Flags(), "kms", "kms-passphrase-file")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().StringArrayVar(&keys, "key", nil, "tell whether this `KEY` is still needed (id, ARN or alias/NAME); repeatable")
 	return cmd
@@ -101,10 +101,10 @@ func takeStatus(ctx context.Context, s config.Settings, path string, keys []stri
 		st.Mount = a.Status
 	}
 	o := rewrap.StatusOptions{}
-	kms, err := statusKMS(s, cfg)
+	kms, err := statusKMS(ctx, s, cfg)
 	if err == nil {
 		defer kms.Close()
-		o.KMS = kms.Client("")
+		o.KMS = kms
 	} else if len(keys) > 0 {
 		return nil, err // a key by that name: only the KMS knows which
 	}
@@ -119,20 +119,30 @@ func takeStatus(ctx context.Context, s config.Settings, path string, keys []stri
 	if kms == nil {
 		return st, nil
 	}
-	if err := st.nameKeys(ctx, kms.Client("")); err != nil {
-		return nil, err
+	if kms.local != nil { // in AWS there may be very many, of others
+		if err := st.nameKeys(ctx, kms.local); err != nil {
+			return nil, err
+		}
 	}
-	return st, st.answer(ctx, kms.Client(""), keys)
+	return st, st.answer(ctx, kms, keys)
 }
 
 // statusKMS opens the KMS of a cipher directory; nil with the reason if it is
-// not to be had.
-func statusKMS(s config.Settings, cfg *envelope.Config) (*localkms.Store, error) {
+// not to be had. Whether AWS is, only a call tells.
+func statusKMS(ctx context.Context, s config.Settings, cfg *envelope.Config) (*provider, error) {
 	uri, err := chooseKMS(s, cfg)
 	if err != nil {
 		return nil, err
 	}
-	return openLocal(uri, false)
+	kms, err := openProvider(s, uri)
+	if err != nil || kms.local != nil {
+		return kms, err
+	}
+	if _, err := kms.DescribeKey(ctx, cfg.Recipients[0].KeyID); err != nil {
+		kms.Close()
+		return nil, err
+	}
+	return kms, nil
 }
 
 // nameKeys finds the keys of the KMS behind tags that the configuration does not
@@ -141,7 +151,7 @@ func (st *status) nameKeys(ctx context.Context, kms *localkms.Client) error {
 	unknown := func(k rewrap.KeyUse) bool { return k.KeyID == "" }
 	var page localkms.Page
 	for slices.ContainsFunc(st.Keys, unknown) {
-		out, err := kms.ListKeys(ctx, page)
+		out, err := kms.ListKeys(ctx, localkms.ListKeysInput{Page: page})
 		if err != nil {
 			return err
 		}

@@ -30,7 +30,7 @@ func newWorld(t testing.TB) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ks.Close() })
-	w.kms = ks.Client("")
+	w.kms = ks.Client()
 	out, err := w.kms.CreateKey(t.Context(), localkms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)

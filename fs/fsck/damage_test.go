@@ -14,6 +14,7 @@ import (
 	"kmsfs/envelope"
 	"kmsfs/fs/cipherdir"
 	"kmsfs/fs/rewrap"
+	"kmsfs/kmsclient/localkms"
 )
 
 // damage is something done to a directory, and the one finding it must give.
@@ -171,7 +172,7 @@ func TestDamage(t *testing.T) {
 			p := w.find("dir/big")
 			old, err := os.ReadFile(p)
 			w.ok(err)
-			_, err = w.kms.RotateKeyOnDemand(bg, w.key)
+			_, err = w.kms.RotateKeyOnDemand(bg, localkms.RotateKeyOnDemandInput{KeyID: w.key})
 			w.ok(err)
 			_, err = rewrap.Run(bg, w.store(false), w.kms, rewrap.Options{})
 			w.ok(err)

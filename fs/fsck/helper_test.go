@@ -33,7 +33,7 @@ func newWorld(t testing.TB) *world {
 	ks, err := localkms.Open(filepath.Join(t.TempDir(), "kms"), localkms.Options{Create: true})
 	w.ok(err)
 	t.Cleanup(func() { ks.Close() })
-	w.kms = ks.Client("")
+	w.kms = ks.Client()
 	w.init()
 	return w
 }

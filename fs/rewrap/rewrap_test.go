@@ -16,6 +16,7 @@ import (
 	"kmsfs/fs/cipherdir"
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/kmstest"
+	"kmsfs/kmsclient/localkms"
 )
 
 // Both ways of rotating: new material of the same CMK, and another CMK.
@@ -66,7 +67,7 @@ func TestRewrap(t *testing.T) {
 			t.Errorf("second run wrote to %d files", n)
 		}
 		if other {
-			w.ok(w.kms.DisableKey(t.Context(), w.keyA))
+			w.ok(only(w.kms.DisableKey(t.Context(), localkms.DisableKeyInput{KeyID: w.keyA})))
 			w.readable()
 		}
 	}
@@ -199,7 +200,7 @@ func TestRefusal(t *testing.T) {
 		}
 		c.readable()
 	}
-	w.ok(w.kms.DisableKey(t.Context(), keyB))
+	w.ok(only(w.kms.DisableKey(t.Context(), localkms.DisableKeyInput{KeyID: keyB})))
 	if _, err := Run(t.Context(), w.store(), w.kms, Options{To: keyB}); !errors.Is(err, kmsclient.ErrDisabled) {
 		t.Errorf("disabled target: %v", err)
 	}

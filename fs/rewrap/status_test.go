@@ -5,6 +5,7 @@ import (
 
 	"kmsfs/fs/cipherdir"
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms"
 )
 
 // A mount that lives through the rewrap goes on, and its new files are found.
@@ -32,7 +33,7 @@ func TestLiveMount(t *testing.T) {
 	w.files["open before"] = "bAFTER"
 	w.ok(h.Close())
 	w.ok(v.Close())
-	w.ok(w.kms.DisableKey(t.Context(), w.keyA))
+	w.ok(only(w.kms.DisableKey(t.Context(), localkms.DisableKeyInput{KeyID: w.keyA})))
 	w.readable()
 	if s := w.status(w.keyA); s.StillNeeds(w.keyA) {
 		t.Errorf("%+v", s)
@@ -83,7 +84,7 @@ func TestStatus(t *testing.T) {
 	if s := w.status(w.keyA); s.StillNeeds(w.keyA) || !s.StillNeeds(keyB) {
 		t.Errorf("%+v", s)
 	}
-	_, err = w.kms.ScheduleKeyDeletion(t.Context(), w.keyA, 7)
+	_, err = w.kms.ScheduleKeyDeletion(t.Context(), localkms.ScheduleKeyDeletionInput{KeyID: w.keyA, PendingWindowInDays: new(7)})
 	w.ok(err)
 	w.readable()
 }

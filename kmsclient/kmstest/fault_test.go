@@ -19,14 +19,14 @@ func TestFaulty(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	k, err := s.Client("").CreateKey(ctx, localkms.CreateKeyInput{})
+	k, err := s.Client().CreateKey(ctx, localkms.CreateKeyInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	key := k.KeyMetadata.Arn
 	for _, after := range []bool{false, true} {
 		var seen []string
-		inner := kmsclient.NewCounting(s.Client(""))
+		inner := kmsclient.NewCounting(s.Client())
 		kms := kmstest.NewFaulty(inner, func(_ context.Context, c kmstest.Call) error {
 			seen = append(seen, fmt.Sprint(c.Op, c.N, c.After))
 			if c.N == 2 && c.After == after {

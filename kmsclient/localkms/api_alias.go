@@ -15,25 +15,27 @@ var aliasPattern = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]+$`)
 
 // aliasName checks the name of an alias to be made, moved or deleted.
 func aliasName(name string) error {
-	if err := inRange("aliasName", "length", len(name), 1, 256); err != nil {
-		return err
-	}
 	switch {
 	case !strings.HasPrefix(name, "alias/"):
 		return refuse("ValidationException", "Invalid identifier")
 	case strings.HasPrefix(name, "alias/aws/"):
 		return refuse("NotAuthorizedException", "")
 	case !aliasPattern.MatchString(name):
-		return invalid("aliasName", "Member must satisfy regular expression pattern: ^[a-zA-Z0-9/_-]+$")
+		return refuse("InvalidAliasNameException", "")
 	}
 	return nil
 }
 
-func (t *tx) aliasTarget(name string) (keyID, error) {
+// aliasTarget finds the key of an alias. AWS's own keys are made when their alias
+// is first used.
+func (c *call) aliasTarget(name string) (keyID, error) {
 	var id []byte
-	err := t.row("SELECT cmk FROM alias WHERE name = ?", []any{name}, []any{&id})
+	err := c.row("SELECT cmk FROM alias WHERE region = ? AND name = ?", []any{c.region(), name}, []any{&id})
 	if errors.Is(err, sql.ErrNoRows) {
-		return keyID{}, refuse("NotFoundException", "Alias %s is not found.", t.w.store.arn(name))
+		if service, ok := managedService(name); ok {
+			return c.createManaged(service)
+		}
+		return keyID{}, refuse("NotFoundException", "Alias %s is not found.", c.w.store.arn(c.region(), name))
 	}
 	if err != nil {
 		return keyID{}, err
@@ -42,73 +44,91 @@ func (t *tx) aliasTarget(name string) (keyID, error) {
 }
 
 // CreateAlias gives a key (by id or ARN) another name, "alias/NAME".
-func (a *API) CreateAlias(ctx context.Context, name, key string) error {
-	return a.alias(ctx, "CreateAlias", name, key, func(c *call, k *cmk) error {
-		switch _, err := c.aliasTarget(name); {
+func (a *API) CreateAlias(ctx context.Context, in CreateAliasInput) (Empty, error) {
+	return do(ctx, a, "CreateAlias", &in, func(c *call) (out Empty, err error) {
+		k, err := c.aliasKey(in.AliasName, in.TargetKeyID)
+		if err != nil {
+			return out, err
+		}
+		switch _, err := c.aliasTarget(in.AliasName); {
 		case err == nil:
-			return refuse("AlreadyExistsException", "An alias with the name %s already exists", c.w.store.arn(name))
+			return out, refuse("AlreadyExistsException", "An alias with the name %s already exists", c.w.store.arn(k.region, in.AliasName))
 		case !isRefusal(err):
-			return err
+			return out, err
 		}
 		if err := c.aliasQuota(k); err != nil {
-			return err
+			return out, err
 		}
 		now := c.now.UnixMilli()
-		return c.exec("INSERT INTO alias VALUES (?, ?, ?, ?)", name, k.id[:], now, now)
+		return out, c.exec("INSERT INTO alias VALUES (?, ?, ?, ?, ?)", k.region, in.AliasName, k.id[:], now, now)
 	})
 }
 
-// UpdateAlias makes an alias name another key (by id or ARN).
-func (a *API) UpdateAlias(ctx context.Context, name, key string) error {
-	return a.alias(ctx, "UpdateAlias", name, key, func(c *call, k *cmk) error {
-		old, err := c.aliasTarget(name)
+// UpdateAlias makes an alias name another key (by id or ARN) of the same spec
+// and usage.
+func (a *API) UpdateAlias(ctx context.Context, in UpdateAliasInput) (Empty, error) {
+	return do(ctx, a, "UpdateAlias", &in, func(c *call) (out Empty, err error) {
+		k, err := c.aliasKey(in.AliasName, in.TargetKeyID)
 		if err != nil {
-			return err
+			return out, err
 		}
-		if old != k.id {
-			if err := c.aliasQuota(k); err != nil {
-				return err
-			}
+		id, err := c.aliasTarget(in.AliasName)
+		if err != nil {
+			return out, err
 		}
-		return c.exec("UPDATE alias SET cmk = ?, updated = ? WHERE name = ?", k.id[:], c.now.UnixMilli(), name)
+		if id == k.id {
+			return out, c.exec("UPDATE alias SET updated = ? WHERE region = ? AND name = ?", c.now.UnixMilli(), k.region, in.AliasName)
+		}
+		old, err := c.load(id)
+		if err != nil {
+			return out, err
+		}
+		if err := c.authorize("UpdateAlias", old); err != nil {
+			return out, err
+		}
+		if old.usage != k.usage || old.symmetric() != k.symmetric() {
+			return out, refuse("ValidationException", "Alias %s cannot be changed from a key of type %s and usage %s to one of type %s and usage %s",
+				in.AliasName, old.spec, old.usage, k.spec, k.usage)
+		}
+		if err := c.aliasQuota(k); err != nil {
+			return out, err
+		}
+		return out, c.exec("UPDATE alias SET cmk = ?, updated = ? WHERE region = ? AND name = ?", k.id[:], c.now.UnixMilli(), k.region, in.AliasName)
 	})
 }
 
 // DeleteAlias removes an alias; its key stays.
-func (a *API) DeleteAlias(ctx context.Context, name string) error {
-	_, err := do(ctx, a, "DeleteAlias", params{"aliasName": name}, func(c *call) (struct{}, error) {
-		if err := aliasName(name); err != nil {
-			return struct{}{}, err
+func (a *API) DeleteAlias(ctx context.Context, in DeleteAliasInput) (Empty, error) {
+	return do(ctx, a, "DeleteAlias", &in, func(c *call) (out Empty, err error) {
+		if err := aliasName(in.AliasName); err != nil {
+			return out, err
 		}
-		id, err := c.aliasTarget(name)
+		id, err := c.aliasTarget(in.AliasName)
 		if err != nil {
-			return struct{}{}, err
+			return out, err
 		}
-		if _, err := c.key(id.String(), byID); err != nil {
-			return struct{}{}, err
+		if _, err := c.aliasKey(in.AliasName, id.String()); err != nil {
+			return out, err
 		}
-		return struct{}{}, c.exec("DELETE FROM alias WHERE name = ?", name)
+		return out, c.exec("DELETE FROM alias WHERE region = ? AND name = ?", c.region(), in.AliasName)
 	})
-	return err
 }
 
-func (a *API) alias(ctx context.Context, op, name, key string, f func(*call, *cmk) error) error {
-	_, err := do(ctx, a, op, params{"aliasName": name, "targetKeyId": key}, func(c *call) (struct{}, error) {
-		if err := aliasName(name); err != nil {
-			return struct{}{}, err
-		}
-		k, err := c.key(key, byID)
-		if err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, f(c, k)
-	})
-	return err
+// aliasKey is key for an operation on an alias, which needs permission for both.
+func (c *call) aliasKey(name, key string) (*cmk, error) {
+	if err := aliasName(name); err != nil {
+		return nil, err
+	}
+	k, err := c.managedKey(key)
+	if err != nil {
+		return nil, err
+	}
+	return k, c.authorizeOn("kms:"+c.op, c.w.store.arn(c.region(), name), nil)
 }
 
 func (c *call) aliasQuota(k *cmk) error {
 	var n int
-	if err := c.row("SELECT count(*) FROM alias WHERE cmk = ?", []any{k.id[:]}, []any{&n}); err != nil {
+	if err := c.row("SELECT count(*) FROM alias WHERE region = ? AND cmk = ?", []any{k.region, k.id[:]}, []any{&n}); err != nil {
 		return err
 	}
 	if n >= maxAliases {
@@ -118,50 +138,32 @@ func (c *call) aliasQuota(k *cmk) error {
 	return nil
 }
 
-// ListAliasesInput asks for all aliases, or for those of one key.
-type ListAliasesInput struct {
-	KeyID string // id or ARN; "" for all
-	Page
-}
-
-// AliasEntry is an alias in a list.
-type AliasEntry struct {
-	AliasName       string
-	AliasArn        string
-	TargetKeyID     string `json:"TargetKeyId"`
-	CreationDate    *Timestamp
-	LastUpdatedDate *Timestamp
-}
-
-// ListAliasesOutput is one part of the list of aliases.
-type ListAliasesOutput struct {
-	Aliases []AliasEntry
-	More
-}
-
-// ListAliases lists aliases by name, in parts of up to 100 (50 by default).
+// ListAliases lists the aliases of the Region by name, all or those of one key, in
+// parts of up to 100 (50 by default).
 func (a *API) ListAliases(ctx context.Context, in ListAliasesInput) (ListAliasesOutput, error) {
-	p := params{"keyId": in.KeyID, "limit": in.Limit, "marker": in.Marker}
-	return do(ctx, a, "ListAliases", p, func(c *call) (ListAliasesOutput, error) {
+	return do(ctx, a, "ListAliases", &in, func(c *call) (ListAliasesOutput, error) {
 		out := ListAliasesOutput{Aliases: []AliasEntry{}}
-		limit, err := in.limit(50, 100)
-		if err != nil {
+		limit := in.limit(50, 100)
+		if err := c.authorize("ListAliases", nil); err != nil {
 			return out, err
 		}
 		var only any // NULL: all keys
 		if in.KeyID != "" {
-			k, err := c.key(in.KeyID, byID)
+			id, err := c.resolve(in.KeyID, byID)
 			if err != nil {
 				return out, err
 			}
-			only = k.id[:]
+			if _, err := c.load(id); err != nil {
+				return out, err
+			}
+			c.note.cmk, only = &id, id[:]
 		}
 		if in.Marker != "" && !aliasPattern.MatchString(in.Marker) {
 			return out, refuse("InvalidMarkerException", "")
 		}
-		err = c.each(`SELECT name, cmk, created, updated FROM alias
-				WHERE name > ?1 AND (?2 IS NULL OR cmk = ?2) ORDER BY name LIMIT ?3`,
-			[]any{in.Marker, only, limit + 1}, func(scan func(...any) error) error {
+		err := c.each(`SELECT name, cmk, created, updated FROM alias
+				WHERE region = ?1 AND name > ?2 AND (?3 IS NULL OR cmk = ?3) ORDER BY name LIMIT ?4`,
+			[]any{c.region(), in.Marker, only, limit + 1}, func(scan func(...any) error) error {
 				var name string
 				var id []byte
 				var created, updated int64
@@ -169,14 +171,11 @@ func (a *API) ListAliases(ctx context.Context, in ListAliasesInput) (ListAliases
 					return err
 				}
 				out.Aliases = append(out.Aliases, AliasEntry{
-					name, c.w.store.arn(name), keyID(id).String(), timestamp(created), timestamp(updated),
+					name, c.w.store.arn(c.region(), name), keyID(id).String(), timestamp(created), timestamp(updated),
 				})
 				return nil
 			})
-		if len(out.Aliases) > limit {
-			out.Aliases = out.Aliases[:limit]
-			out.More = More{true, out.Aliases[limit-1].AliasName}
-		}
+		out.Aliases, out.More = cut(out.Aliases, limit, func(e AliasEntry) string { return e.AliasName })
 		return out, err
 	})
 }

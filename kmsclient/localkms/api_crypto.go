@@ -3,269 +3,279 @@ package localkms
 import (
 	"context"
 	"crypto/rand"
+	"slices"
 
 	"kmsfs/kmsclient"
 )
 
-// EncryptInput asks for 1 to 4096 bytes to be wrapped by a key.
-type EncryptInput struct {
-	KeyID             string // id, ARN, alias or alias ARN
-	Plaintext         []byte
-	EncryptionContext kmsclient.EncryptionContext
-}
-
-// EncryptOutput is the answer of Encrypt.
-type EncryptOutput struct {
-	CiphertextBlob      []byte
-	KeyID               string `json:"KeyId"` // ARN
-	EncryptionAlgorithm string
-
-	material kmsclient.MaterialID // AWS does not tell
-}
-
-// Encrypt wraps a small secret.
+// Encrypt wraps a small secret. Under an asymmetric key it is what anybody with
+// the public key could do, and takes no context.
 func (a *API) Encrypt(ctx context.Context, in EncryptInput) (EncryptOutput, error) {
-	p := params{"keyId": in.KeyID, "encryptionContext": in.EncryptionContext, "encryptionAlgorithm": specSymmetric}
-	return do(ctx, a, "Encrypt", p, func(c *call) (out EncryptOutput, err error) {
-		if err := inRange("plaintext", "length", len(in.Plaintext), 1, maxPlaintext); err != nil {
-			return out, err
-		}
-		blob, k, err := c.wrap(in.KeyID, in.EncryptionContext, in.Plaintext)
+	return do(ctx, a, "Encrypt", &in, func(c *call) (out EncryptOutput, err error) {
+		c.ec, c.tokens = in.EncryptionContext, in.GrantTokens
+		blob, k, algorithm, err := c.wrap("Encrypt", in.KeyID, in.EncryptionAlgorithm, in.Plaintext)
 		if err != nil {
 			return out, err
 		}
-		return EncryptOutput{blob, c.arn(k), specSymmetric, k.current}, nil
+		return EncryptOutput{CiphertextBlob: blob, KeyID: c.arn(k), EncryptionAlgorithm: algorithm, material: k.current}, nil
 	})
 }
 
-// wrap encrypts under the current material of the key that ref names, after the
-// states have had their say.
-func (c *call) wrap(ref string, ec kmsclient.EncryptionContext, plaintext []byte) ([]byte, *cmk, error) {
-	encoded, err := c.context(ec)
-	if err != nil {
-		return nil, nil, err
+// wrap encrypts under the current material of the key that ref names, under the
+// context of the call, after policies and states have had their say.
+func (c *call) wrap(action, ref, algorithm string, plaintext []byte) ([]byte, *cmk, string, error) {
+	if algorithm == "" {
+		algorithm = specSymmetric
 	}
-	k, err := c.key(ref, byIDOrAlias)
+	c.fact("kms:encryptionalgorithm", algorithm)
+	encoded, err := c.encodedContext(c.ec)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
+	}
+	k, err := c.keyFor(action, ref, byIDOrAlias)
+	if err != nil {
+		return nil, nil, "", err
+	}
+	if err := c.checkAlgorithm(k, usageEncrypt, algorithm); err != nil {
+		return nil, nil, "", err
+	}
+	if !k.symmetric() {
+		blob, err := c.encryptPublic(k, algorithm, plaintext)
+		return blob, k, algorithm, err
 	}
 	m, err := c.material(k)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, "", err
 	}
-	if m == nil {
-		return nil, nil, ErrDamaged
-	}
-	defer clear(m.key[:])
+	defer m.wipe()
 	c.note.material = m.id
-	return sealBlob(k.id, m, plaintext, encoded), k, nil
-}
-
-// DecryptInput asks for a blob to be opened under the context it was made with.
-type DecryptInput struct {
-	CiphertextBlob    []byte
-	KeyID             string // if not "", the blob must be under this key
-	EncryptionContext kmsclient.EncryptionContext
-}
-
-// DecryptOutput is the answer of Decrypt. The caller wipes Plaintext.
-type DecryptOutput struct {
-	KeyID               string `json:"KeyId"` // ARN
-	Plaintext           []byte
-	EncryptionAlgorithm string
-	KeyMaterialID       string `json:"KeyMaterialId"`
-
-	material kmsclient.MaterialID
+	return sealBlob(k.id, m, plaintext, encoded), k, algorithm, nil
 }
 
 // Decrypt opens a blob. InvalidCiphertextException does not tell an altered blob
 // from a wrong context.
 func (a *API) Decrypt(ctx context.Context, in DecryptInput) (DecryptOutput, error) {
-	p := params{"keyId": in.KeyID, "encryptionContext": in.EncryptionContext, "encryptionAlgorithm": specSymmetric}
-	return do(ctx, a, "Decrypt", p, func(c *call) (out DecryptOutput, err error) {
-		plaintext, k, m, err := c.unwrap(in.CiphertextBlob, in.KeyID, in.EncryptionContext)
+	if in.EncryptionAlgorithm == "" {
+		in.EncryptionAlgorithm = specSymmetric // CloudTrail shows it even when defaulted
+	}
+	ahead := a.openAhead(ctx, in.KeyID, in.EncryptionAlgorithm, in.CiphertextBlob)
+	defer ahead.wipe()
+	return do(ctx, a, "Decrypt", &in, func(c *call) (out DecryptOutput, err error) {
+		c.ec, c.tokens = in.EncryptionContext, in.GrantTokens
+		if len(in.CiphertextBlob) == 0 || slices.Contains(in.DryRunModifiers, ignoreCiphertext) {
+			return out, c.withoutCiphertext("Decrypt", in.KeyID, in.DryRun, in.DryRunModifiers)
+		}
+		opened, err := c.unwrap("Decrypt", in.KeyID, in.EncryptionAlgorithm, in.CiphertextBlob, ahead)
 		if err != nil {
 			return out, err
 		}
-		c.note.material = m
-		return DecryptOutput{c.arn(k), plaintext, specSymmetric, hexID(m), m}, nil
+		out = DecryptOutput{KeyID: c.arn(opened.key), Plaintext: opened.plaintext, EncryptionAlgorithm: in.EncryptionAlgorithm}
+		if opened.key.symmetric() {
+			c.note.material, out.KeyMaterialID = opened.material, hexID(opened.material)
+		}
+		return out, nil
 	})
 }
 
-// unwrap opens a blob under the key it names; want, if not "", is the key the
-// caller expects. The states apply to the key before its material is touched.
-func (c *call) unwrap(b []byte, want string, ec kmsclient.EncryptionContext) (plaintext []byte, k *cmk, id kmsclient.MaterialID, err error) {
-	if err := inRange("ciphertextBlob", "length", len(b), 1, maxCiphertext); err != nil {
-		return nil, nil, id, err
+// ignoreCiphertext is the DryRunModifier by which a dry run asks for a permission
+// without having a ciphertext.
+const ignoreCiphertext = "IGNORE_CIPHERTEXT"
+
+// withoutCiphertext checks a dry run that shows no ciphertext: whether the caller
+// may use the named key.
+func (c *call) withoutCiphertext(action, key string, dry bool, modifiers []string) error {
+	switch {
+	case !slices.Contains(modifiers, ignoreCiphertext):
+		return refuse("ValidationException", "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
+	case !dry:
+		return refuse("ValidationException", "DryRunModifiers can only be used with DryRun")
+	case key == "":
+		return refuse("ValidationException", "A key must be named where the ciphertext is ignored")
 	}
-	encoded, err := c.context(ec)
+	_, err := c.keyFor(action, key, byIDOrAlias)
+	return err
+}
+
+// opened is what unwrap found in a blob.
+type opened struct {
+	plaintext []byte // the caller wipes it
+	key       *cmk
+	material  kmsclient.MaterialID
+}
+
+// unwrap opens a blob under the key it names; want, if not "", is the key the
+// caller expects, and the only way to name an asymmetric one. Policies and states
+// apply to the key before its material is touched.
+func (c *call) unwrap(action, want, algorithm string, b []byte, ahead *ahead) (o opened, err error) {
+	c.fact("kms:encryptionalgorithm", algorithm)
+	encoded, err := c.encodedContext(c.ec)
 	if err != nil {
-		return nil, nil, id, err
+		return o, err
 	}
 	var wanted *cmk
 	if want != "" {
-		if wanted, err = c.key(want, byIDOrAlias); err != nil {
-			return nil, nil, id, err
+		if wanted, err = c.keyFor(action, want, byIDOrAlias); err != nil {
+			return o, err
 		}
+		if err := c.checkAlgorithm(wanted, usageEncrypt, algorithm); err != nil {
+			return o, err
+		}
+		if !wanted.symmetric() {
+			return c.openPrivate(wanted, algorithm, ahead)
+		}
+	} else if algorithm != specSymmetric {
+		return o, refuse("ValidationException", "KeyId must be given to decrypt under an asymmetric key")
 	}
 	bad := refuse("InvalidCiphertextException", "")
 	p, ok := parseBlob(b)
 	if !ok {
-		return nil, nil, id, bad
+		return o, bad
 	}
 	if wanted != nil && wanted.id != p.id {
-		return nil, nil, id, refuse("IncorrectKeyException",
+		return o, refuse("IncorrectKeyException",
 			"The key ID in the request does not identify a CMK that can perform this operation.")
 	}
-	if known, err := c.loadAny(p.id); err != nil {
-		return nil, nil, id, err
-	} else if known == nil {
-		return nil, nil, id, bad // made by another KMS
+	switch known, err := c.loadAny(c.region(), p.id); {
+	case err != nil:
+		return o, err
+	case known == nil: // made by another KMS, or in another Region
+		return o, bad
 	}
-	if k, err = c.key(p.id.String(), byID); err != nil {
-		return nil, nil, id, err
+	if o.key, err = c.keyFor(action, p.id.String(), byID); err != nil {
+		return o, err
 	}
-	m, err := c.materialByRef(k, p.ref)
+	m, err := c.materialByRef(o.key, p.ref)
 	if err != nil {
-		return nil, nil, id, err
+		return o, err
 	}
 	if m == nil {
-		return nil, nil, id, bad
+		return o, bad
 	}
-	defer clear(m.key[:])
-	if plaintext, err = p.open(m, encoded); err != nil {
-		return nil, nil, id, bad
+	defer m.wipe()
+	if o.plaintext, err = p.open(m, encoded); err != nil {
+		return o, bad
 	}
-	return plaintext, k, m.id, nil
+	o.material = m.id
+	return o, nil
 }
 
-// ReEncryptInput asks for a blob to be moved to another key, another context, or
-// the current material of its own key.
-type ReEncryptInput struct {
-	CiphertextBlob               []byte
-	SourceEncryptionContext      kmsclient.EncryptionContext
-	SourceKeyID                  string // if not "", the blob must be under this key
-	DestinationKeyID             string // id, ARN, alias or alias ARN
-	DestinationEncryptionContext kmsclient.EncryptionContext
-}
-
-// ReEncryptOutput is the answer of ReEncrypt; KeyIDs are ARNs.
-type ReEncryptOutput struct {
-	CiphertextBlob                 []byte
-	SourceKeyID                    string `json:"SourceKeyId"`
-	KeyID                          string `json:"KeyId"`
-	SourceEncryptionAlgorithm      string
-	DestinationEncryptionAlgorithm string
-	SourceKeyMaterialID            string `json:"SourceKeyMaterialId"`
-	DestinationKeyMaterialID       string `json:"DestinationKeyMaterialId"`
-
-	material kmsclient.MaterialID // the destination's
-}
-
-// ReEncrypt wraps the contents of a blob anew; the plaintext stays inside.
+// ReEncrypt wraps the contents of a blob anew: under another key, another
+// context, or the current material of its own key. The plaintext stays inside.
 func (a *API) ReEncrypt(ctx context.Context, in ReEncryptInput) (ReEncryptOutput, error) {
-	p := params{
-		"sourceKeyId": in.SourceKeyID, "sourceEncryptionContext": in.SourceEncryptionContext,
-		"sourceEncryptionAlgorithm": specSymmetric, "destinationKeyId": in.DestinationKeyID,
-		"destinationEncryptionContext": in.DestinationEncryptionContext, "destinationEncryptionAlgorithm": specSymmetric,
+	for _, algorithm := range []*string{&in.SourceEncryptionAlgorithm, &in.DestinationEncryptionAlgorithm} {
+		if *algorithm == "" {
+			*algorithm = specSymmetric
+		}
 	}
-	return do(ctx, a, "ReEncrypt", p, func(c *call) (out ReEncryptOutput, err error) {
-		plaintext, from, m, err := c.unwrap(in.CiphertextBlob, in.SourceKeyID, in.SourceEncryptionContext)
+	ahead := a.openAhead(ctx, in.SourceKeyID, in.SourceEncryptionAlgorithm, in.CiphertextBlob)
+	defer ahead.wipe()
+	return do(ctx, a, "ReEncrypt", &in, func(c *call) (out ReEncryptOutput, err error) {
+		c.ec, c.tokens = in.SourceEncryptionContext, in.GrantTokens
+		if to, err := c.resolve(in.DestinationKeyID, byIDOrAlias); err == nil {
+			from, _ := c.resolve(in.SourceKeyID, byIDOrAlias)
+			if p, ok := parseBlob(in.CiphertextBlob); ok {
+				from = p.id
+			}
+			c.fact("kms:reencryptonsamekey", boolText(from == to))
+		}
+		if len(in.CiphertextBlob) == 0 || slices.Contains(in.DryRunModifiers, ignoreCiphertext) {
+			if err := c.withoutCiphertext("ReEncryptFrom", in.SourceKeyID, in.DryRun, in.DryRunModifiers); err != nil {
+				return out, err
+			}
+			c.ec = in.DestinationEncryptionContext
+			_, err := c.keyFor("ReEncryptTo", in.DestinationKeyID, byIDOrAlias)
+			return out, err
+		}
+		from, err := c.unwrap("ReEncryptFrom", in.SourceKeyID, in.SourceEncryptionAlgorithm, in.CiphertextBlob, ahead)
 		if err != nil {
 			return out, err
 		}
-		defer clear(plaintext)
-		c.note.source, c.note.sourceMaterial, c.note.cmk = &from.id, m, nil
-		blob, to, err := c.wrap(in.DestinationKeyID, in.DestinationEncryptionContext, plaintext)
+		defer clear(from.plaintext)
+		c.note.source, c.note.sourceMaterial, c.note.cmk = &from.key.id, from.material, nil
+		c.ec = in.DestinationEncryptionContext
+		c.facts = slices.DeleteFunc(c.facts, func(f fact) bool { return f.key == "kms:encryptionalgorithm" })
+		blob, to, algorithm, err := c.wrap("ReEncryptTo", in.DestinationKeyID, in.DestinationEncryptionAlgorithm, from.plaintext)
 		if err != nil {
 			return out, err
 		}
-		return ReEncryptOutput{
-			CiphertextBlob: blob, SourceKeyID: c.arn(from), KeyID: c.arn(to),
-			SourceEncryptionAlgorithm: specSymmetric, DestinationEncryptionAlgorithm: specSymmetric,
-			SourceKeyMaterialID: hexID(m), DestinationKeyMaterialID: hexID(to.current), material: to.current,
-		}, nil
+		out = ReEncryptOutput{
+			CiphertextBlob: blob, SourceKeyID: c.arn(from.key), KeyID: c.arn(to),
+			SourceEncryptionAlgorithm: in.SourceEncryptionAlgorithm, DestinationEncryptionAlgorithm: algorithm,
+		}
+		if from.key.symmetric() {
+			out.SourceKeyMaterialID = hexID(from.material)
+		}
+		if to.symmetric() {
+			out.DestinationKeyMaterialID = hexID(to.current)
+		}
+		return out, nil
 	})
 }
 
-// GenerateDataKeyInput asks for a random key, wrapped. Exactly one of KeySpec
-// and NumberOfBytes is given.
-type GenerateDataKeyInput struct {
-	KeyID             string // id, ARN, alias or alias ARN
-	KeySpec           string // AES_256 or AES_128
-	NumberOfBytes     int    // 1 to 1024
-	EncryptionContext kmsclient.EncryptionContext
-}
-
-// size checks the two ways of saying how long the key is to be.
-func (in GenerateDataKeyInput) size() (int, error) {
+// dataKeySize checks the two ways of saying how long a data key is to be.
+func dataKeySize(spec string, n *int) (int, error) {
 	switch {
-	case (in.KeySpec == "") == (in.NumberOfBytes == 0):
+	case (spec == "") == (n == nil):
 		return 0, refuse("ValidationException", "Please specify either number of bytes or key spec.")
-	case in.KeySpec == "AES_256":
+	case spec == "AES_256":
 		return 32, nil
-	case in.KeySpec == "AES_128":
+	case spec == "AES_128":
 		return 16, nil
-	case in.KeySpec != "":
-		return 0, invalid("keySpec", "Member must satisfy enum value set: [AES_256, AES_128]")
 	}
-	return in.NumberOfBytes, inRange("numberOfBytes", "value", in.NumberOfBytes, 1, 1024)
-}
-
-// DataKey is a wrapped data key. The caller wipes Plaintext.
-type DataKey struct {
-	CiphertextBlob []byte
-	Plaintext      []byte `json:",omitempty"` // absent WithoutPlaintext
-	KeyID          string `json:"KeyId"`      // ARN
-	KeyMaterialID  string `json:"KeyMaterialId"`
-
-	material kmsclient.MaterialID
+	return *n, nil
 }
 
 // GenerateDataKey makes a random key, and returns it in clear and wrapped.
-func (a *API) GenerateDataKey(ctx context.Context, in GenerateDataKeyInput) (DataKey, error) {
-	return a.generate(ctx, "GenerateDataKey", in)
-}
-
-// GenerateDataKeyWithoutPlaintext makes a random key and returns it wrapped.
-func (a *API) GenerateDataKeyWithoutPlaintext(ctx context.Context, in GenerateDataKeyInput) (DataKey, error) {
-	d, err := a.generate(ctx, "GenerateDataKeyWithoutPlaintext", in)
-	clear(d.Plaintext)
-	d.Plaintext = nil
-	return d, err
-}
-
-func (a *API) generate(ctx context.Context, op string, in GenerateDataKeyInput) (DataKey, error) {
-	p := params{
-		"keyId": in.KeyID, "keySpec": in.KeySpec, "numberOfBytes": in.NumberOfBytes,
-		"encryptionContext": in.EncryptionContext,
-	}
-	return do(ctx, a, op, p, func(c *call) (out DataKey, err error) {
-		n, err := in.size()
+func (a *API) GenerateDataKey(ctx context.Context, in GenerateDataKeyInput) (GenerateDataKeyOutput, error) {
+	return do(ctx, a, "GenerateDataKey", &in, func(c *call) (out GenerateDataKeyOutput, err error) {
+		key, blob, k, err := c.dataKey(in.KeyID, in.KeySpec, in.NumberOfBytes, in.EncryptionContext, in.GrantTokens)
 		if err != nil {
 			return out, err
 		}
-		key := make([]byte, n)
-		rand.Read(key)
-		blob, k, err := c.wrap(in.KeyID, in.EncryptionContext, key)
-		if err != nil {
-			return out, err
-		}
-		return DataKey{blob, key, c.arn(k), hexID(k.current), k.current}, nil
+		return GenerateDataKeyOutput{CiphertextBlob: blob, Plaintext: key, KeyID: c.arn(k), KeyMaterialID: hexID(k.current)}, nil
 	})
 }
 
-// RandomOutput is the answer of GenerateRandom.
-type RandomOutput struct{ Plaintext []byte }
-
-// GenerateRandom returns 1 to 1024 random bytes.
-func (a *API) GenerateRandom(ctx context.Context, n int) (RandomOutput, error) {
-	return do(ctx, a, "GenerateRandom", params{"numberOfBytes": n}, func(*call) (out RandomOutput, err error) {
-		if err := inRange("numberOfBytes", "value", n, 1, 1024); err != nil {
+// GenerateDataKeyWithoutPlaintext makes a random key and returns it wrapped.
+func (a *API) GenerateDataKeyWithoutPlaintext(ctx context.Context, in GenerateDataKeyWithoutPlaintextInput) (GenerateDataKeyWithoutPlaintextOutput, error) {
+	return do(ctx, a, "GenerateDataKeyWithoutPlaintext", &in, func(c *call) (out GenerateDataKeyWithoutPlaintextOutput, err error) {
+		key, blob, k, err := c.dataKey(in.KeyID, in.KeySpec, in.NumberOfBytes, in.EncryptionContext, in.GrantTokens)
+		if err != nil {
 			return out, err
 		}
-		out.Plaintext = make([]byte, n)
-		_, err = rand.Read(out.Plaintext)
-		return out, err
+		clear(key)
+		return GenerateDataKeyWithoutPlaintextOutput{CiphertextBlob: blob, KeyID: c.arn(k), KeyMaterialID: hexID(k.current)}, nil
+	})
+}
+
+// dataKey makes a random key and wraps it; only symmetric keys wrap data keys.
+func (c *call) dataKey(ref, spec string, size *int, ec kmsclient.EncryptionContext, tokens []string) (key, blob []byte, k *cmk, err error) {
+	n, err := dataKeySize(spec, size)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	c.ec, c.tokens = ec, tokens
+	key = make([]byte, n)
+	rand.Read(key)
+	blob, k, _, err = c.wrap(c.op, ref, "", key)
+	if err != nil {
+		clear(key)
+		return nil, nil, nil, err
+	}
+	return key, blob, k, nil
+}
+
+// GenerateRandom returns 1 to 1024 random bytes.
+func (a *API) GenerateRandom(ctx context.Context, in GenerateRandomInput) (GenerateRandomOutput, error) {
+	return do(ctx, a, "GenerateRandom", &in, func(c *call) (out GenerateRandomOutput, err error) {
+		if err := c.authorize("GenerateRandom", nil); err != nil {
+			return out, err
+		}
+		if in.NumberOfBytes == nil {
+			return out, refuse("ValidationException", "NumberOfBytes is required.")
+		}
+		out.Plaintext = make([]byte, *in.NumberOfBytes)
+		rand.Read(out.Plaintext)
+		return out, nil
 	})
 }

@@ -2,165 +2,231 @@ package localkms
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"time"
 
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms/keyspec"
+	"kmsfs/kmsclient/localkms/shape"
 )
 
-// What this KMS makes: symmetric keys of its own material.
+// Names of AWS's that this package decides on.
 const (
-	specSymmetric = "SYMMETRIC_DEFAULT"
-	usageEncrypt  = "ENCRYPT_DECRYPT"
-	originKMS     = "AWS_KMS"
+	specSymmetric  = "SYMMETRIC_DEFAULT"
+	usageEncrypt   = "ENCRYPT_DECRYPT"
+	originKMS      = "AWS_KMS"
+	originExternal = "EXTERNAL"
 )
 
-// Timestamp is a date in an answer. It prints as `aws` version 2 prints one: ISO
-// 8601 in the local zone, with microseconds unless they are zero.
-type Timestamp struct{ time.Time }
-
-// MarshalJSON prints the date.
-func (t Timestamp) MarshalJSON() ([]byte, error) {
-	layout := `"2006-01-02T15:04:05.000000-07:00"`
-	if t.Nanosecond()/1000 == 0 {
-		layout = `"2006-01-02T15:04:05-07:00"`
+func timestamp(ms int64) *shape.Time {
+	if ms == 0 {
+		return nil
 	}
-	return []byte(t.Format(layout)), nil
+	return &shape.Time{Time: time.UnixMilli(ms)}
 }
 
-func timestamp(ms int64) *Timestamp { return &Timestamp{time.UnixMilli(ms)} }
-
-// KeyMetadata describes a CMK.
-//
-// Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_KeyMetadata.html
-type KeyMetadata struct {
-	AWSAccountID          string `json:"AWSAccountId"`
-	KeyID                 string `json:"KeyId"`
-	Arn                   string
-	CreationDate          *Timestamp
-	Enabled               bool
-	Description           string
-	KeyUsage              string
-	KeyState              kmsclient.KeyState
-	DeletionDate          *Timestamp `json:",omitempty"`
-	Origin                string
-	KeyManager            string
-	CustomerMasterKeySpec string
-	KeySpec               string
-	EncryptionAlgorithms  []string
-	MultiRegion           bool
-	CurrentKeyMaterialID  string `json:"CurrentKeyMaterialId,omitempty"`
-}
-
-func (c *call) metadata(k *cmk) KeyMetadata {
-	m := KeyMetadata{
+// metadata describes a key as DescribeKey answers.
+func (c *call) metadata(k *cmk) (*KeyMetadata, error) {
+	m := &KeyMetadata{
 		AWSAccountID: c.w.store.account, KeyID: k.id.String(), Arn: c.arn(k),
 		CreationDate: timestamp(k.created), Enabled: k.state == kmsclient.StateEnabled, Description: k.description,
-		KeyUsage: k.usage, KeyState: k.state, Origin: k.origin, KeyManager: "CUSTOMER",
-		CustomerMasterKeySpec: k.spec, KeySpec: k.spec, EncryptionAlgorithms: []string{specSymmetric},
-		CurrentKeyMaterialID: hexID(k.current),
+		KeyUsage: k.usage, KeyState: k.state, Origin: k.origin, KeyManager: managerCustomer,
+		CustomerMasterKeySpec: k.spec, KeySpec: k.spec, MultiRegion: k.prime != "",
 	}
-	if k.deletion != 0 {
+	algorithms := k.algorithms()
+	switch keyspec.Usage(k.usage) {
+	case keyspec.EncryptDecrypt:
+		m.EncryptionAlgorithms = algorithms
+	case keyspec.SignVerify:
+		m.SigningAlgorithms = algorithms
+	case keyspec.GenerateVerifyMAC:
+		m.MacAlgorithms = algorithms
+	case keyspec.KeyAgreement:
+		m.KeyAgreementAlgorithms = algorithms
+	}
+	if k.manager != managerCustomer {
+		m.KeyManager = "AWS"
+	}
+	switch k.state {
+	case kmsclient.StatePendingDeletion:
 		m.DeletionDate = timestamp(k.deletion)
+	case statePendingReplicaDeletion:
+		m.PendingDeletionWindowInDays = k.window
 	}
-	return m
-}
-
-// CreateKeyInput describes the key to make. "" stands for the only values this
-// KMS supports: SYMMETRIC_DEFAULT, ENCRYPT_DECRYPT, AWS_KMS.
-type CreateKeyInput struct {
-	Description string // up to 8192 characters
-	KeySpec     string
-	KeyUsage    string
-	Origin      string
-	MultiRegion bool
-}
-
-// KeyOutput is the answer of CreateKey and DescribeKey.
-type KeyOutput struct {
-	KeyMetadata KeyMetadata
-
-	material kmsclient.MaterialID // the current one
-}
-
-// CreateKey makes an enabled CMK with random material.
-func (a *API) CreateKey(ctx context.Context, in CreateKeyInput) (KeyOutput, error) {
-	p := params{"description": in.Description, "keySpec": in.KeySpec, "keyUsage": in.KeyUsage, "origin": in.Origin}
-	return do(ctx, a, "CreateKey", p, func(c *call) (out KeyOutput, err error) {
-		if err := inRange("description", "length", len(in.Description), 0, 8192); err != nil {
-			return out, err
+	if k.spec == specSymmetric && k.state != kmsclient.StatePendingImport {
+		m.CurrentKeyMaterialID = hexID(k.current)
+	}
+	if k.origin == originExternal && k.state != kmsclient.StatePendingImport {
+		m.ExpirationModel = "KEY_MATERIAL_DOES_NOT_EXPIRE"
+		if k.expiry != 0 {
+			m.ExpirationModel, m.ValidTo = "KEY_MATERIAL_EXPIRES", timestamp(k.expiry)
 		}
-		for _, s := range []struct{ name, given, want string }{
-			{"KeySpec", in.KeySpec, specSymmetric}, {"KeyUsage", in.KeyUsage, usageEncrypt}, {"Origin", in.Origin, originKMS},
-		} {
-			if s.given != "" && s.given != s.want {
-				return out, refuse("UnsupportedOperationException", "%s %s is not supported.", s.name, s.given)
-			}
-		}
-		if in.MultiRegion {
-			return out, refuse("UnsupportedOperationException", "Multi-Region keys are not supported.")
+	}
+	var err error
+	m.MultiRegionConfiguration, err = c.multiRegion(k)
+	return m, err
+}
+
+// CreateKey makes a CMK: with random material and enabled or, if its material is
+// to be imported, waiting for it.
+func (a *API) CreateKey(ctx context.Context, in CreateKeyInput) (CreateKeyOutput, error) {
+	material, public, bad := generateMaterial(&in) // before the transaction: an RSA key takes its time
+	defer clear(material)
+	return do(ctx, a, "CreateKey", &in, func(c *call) (out CreateKeyOutput, err error) {
+		if bad != nil {
+			return out, bad
 		}
 		k := &cmk{
-			id: newKeyID(), state: kmsclient.StateEnabled, spec: specSymmetric, usage: usageEncrypt,
-			origin: originKMS, description: in.Description, created: c.now.UnixMilli(),
+			region: c.region(), id: newKeyID(in.MultiRegion), state: kmsclient.StateEnabled, spec: in.KeySpec, usage: in.KeyUsage,
+			origin: in.Origin, manager: managerCustomer, description: in.Description, created: c.now.UnixMilli(), public: public,
 		}
-		err = c.exec("INSERT INTO cmk VALUES (?, ?, ?, ?, ?, ?, ?, NULL)",
-			k.id[:], string(k.state), k.spec, k.usage, k.origin, k.description, k.created)
-		if err != nil {
+		if in.MultiRegion {
+			k.prime = k.region
+		}
+		c.createFacts(k, in.BypassPolicyLockoutSafetyCheck, in.Tags)
+		if err := c.authorize("CreateKey", nil); err != nil {
 			return out, err
 		}
-		if err := c.addMaterial(k, 1, nil); err != nil {
+		if len(in.Tags) > 0 {
+			if err := c.authorize("TagResource", nil); err != nil {
+				return out, err
+			}
+		}
+		if err := checkTags(in.Tags); err != nil {
+			return out, err
+		}
+		if k.policy, err = c.newPolicy(in.Policy, k, in.BypassPolicyLockoutSafetyCheck); err != nil {
+			return out, err
+		}
+		if err := c.keyQuota(); err != nil {
+			return out, err
+		}
+		if err := c.insertWithMaterial(k, material); err != nil {
+			return out, err
+		}
+		if err := c.putTags(k, in.Tags); err != nil {
 			return out, err
 		}
 		c.note.cmk = &k.id
-		return KeyOutput{c.metadata(k), k.current}, nil
+		out.KeyMetadata, err = c.metadata(k)
+		return out, err
 	})
+}
+
+// createFacts are what policies may ask about a key that is to be made.
+func (c *call) createFacts(k *cmk, bypass bool, tags []Tag) {
+	c.fact("kms:keyspec", k.spec)
+	c.fact("kms:customermasterkeyspec", k.spec)
+	c.fact("kms:keyusage", k.usage)
+	c.fact("kms:customermasterkeyusage", k.usage)
+	c.fact("kms:keyorigin", k.origin)
+	c.fact("kms:multiregion", boolText(k.prime != ""))
+	c.fact("kms:multiregionkeytype", k.multiRegionType())
+	c.bypassFact(bypass)
+	c.tagFacts(tags)
+}
+
+// insertWithMaterial writes a new key and its first material: a key that is to
+// be imported waits for it.
+func (c *call) insertWithMaterial(k *cmk, material []byte) error {
+	if k.origin == originExternal {
+		k.state = kmsclient.StatePendingImport
+		return c.insert(k)
+	}
+	if c.w.store.locked {
+		return errLocked
+	}
+	m := c.w.store.root.nameMaterial(k.id, material)
+	k.number, k.current = 1, m.id
+	if err := c.insert(k); err != nil {
+		return err
+	}
+	return c.addMaterial(k, m, materialRow{number: 1})
+}
+
+// generateMaterial fills in what CreateKey leaves to its defaults, and makes the
+// material, unless it is to be imported.
+func generateMaterial(in *CreateKeyInput) (material, public []byte, bad error) {
+	switch {
+	case in.KeySpec == "":
+		in.KeySpec = in.CustomerMasterKeySpec
+	case in.CustomerMasterKeySpec != "" && in.CustomerMasterKeySpec != in.KeySpec:
+		return nil, nil, refuse("ValidationException", "You cannot specify different values for KeySpec and CustomerMasterKeySpec")
+	}
+	if in.KeySpec == "" {
+		in.KeySpec = specSymmetric
+	}
+	if in.Origin == "" {
+		in.Origin = originKMS
+	}
+	spec := keyspec.Spec(in.KeySpec)
+	if !spec.Known() {
+		return nil, nil, refuse("UnsupportedOperationException", "KeySpec %s is not supported.", in.KeySpec)
+	}
+	if in.KeyUsage == "" {
+		usage, ok := spec.DefaultUsage()
+		if !ok {
+			return nil, nil, refuse("ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+		}
+		in.KeyUsage = string(usage)
+	}
+	if !slices.Contains(spec.Usages(), keyspec.Usage(in.KeyUsage)) {
+		return nil, nil, refuse("ValidationException", "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, in.KeySpec)
+	}
+	switch in.Origin {
+	case originExternal:
+		return nil, nil, nil
+	case originKMS:
+	default:
+		return nil, nil, refuse("UnsupportedOperationException", "Origin %s is not supported.", in.Origin)
+	}
+	if material, bad = keyspec.Generate(spec); bad == nil && spec.Asymmetric() {
+		public, bad = keyspec.PublicKey(spec, material)
+	}
+	return material, public, bad
+}
+
+func boolText(b bool) string {
+	text, _ := json.Marshal(b)
+	return string(text)
+}
+
+// maxKeys is AWS's quota of keys per account and Region.
+const maxKeys = 100_000
+
+func (c *call) keyQuota() error {
+	var n int
+	err := c.row("SELECT count(*) FROM (SELECT 1 FROM cmk WHERE region = ? AND state <> 'Deleted' LIMIT ?)",
+		[]any{c.region(), maxKeys}, []any{&n})
+	if err == nil && n >= maxKeys {
+		err = refuse("LimitExceededException", "You have reached the limit of %d keys", maxKeys)
+	}
+	return err
 }
 
 // DescribeKey tells all about the key that an id, ARN or alias names.
-func (a *API) DescribeKey(ctx context.Context, key string) (KeyOutput, error) {
-	return do(ctx, a, "DescribeKey", params{"keyId": key}, func(c *call) (KeyOutput, error) {
-		k, err := c.key(key, byIDOrAlias)
-		if err != nil {
-			return KeyOutput{}, err
-		}
-		return KeyOutput{c.metadata(k), k.current}, nil
-	})
-}
-
-// Page asks for part of a list. The zero value asks for the first part, of the
-// size AWS chooses.
-type Page struct {
-	Limit  int    // most entries to return; 0 for the default
-	Marker string // NextMarker of the part before
-}
-
-// More tells how a list goes on.
-type More struct {
-	Truncated  bool
-	NextMarker string `json:",omitempty"`
-}
-
-// KeyEntry is a key in a list.
-type KeyEntry struct {
-	KeyID  string `json:"KeyId"`
-	KeyArn string
-}
-
-// ListKeysOutput is one part of the list of keys.
-type ListKeysOutput struct {
-	Keys []KeyEntry
-	More
-}
-
-// ListKeys lists the keys of the store in order of their ids, in parts of up to
-// 1000 (100 by default).
-func (a *API) ListKeys(ctx context.Context, in Page) (ListKeysOutput, error) {
-	return do(ctx, a, "ListKeys", params{"limit": in.Limit, "marker": in.Marker}, func(c *call) (ListKeysOutput, error) {
-		out := ListKeysOutput{Keys: []KeyEntry{}}
-		limit, err := in.limit(100, 1000)
+func (a *API) DescribeKey(ctx context.Context, in DescribeKeyInput) (DescribeKeyOutput, error) {
+	return do(ctx, a, "DescribeKey", &in, func(c *call) (out DescribeKeyOutput, err error) {
+		c.tokens = in.GrantTokens
+		k, err := c.key(in.KeyID, byIDOrAlias)
 		if err != nil {
 			return out, err
 		}
+		out.KeyMetadata, err = c.metadata(k)
+		return out, err
+	})
+}
+
+// ListKeys lists the keys of the Region in order of their ids, in parts of up to
+// 1000 (100 by default).
+func (a *API) ListKeys(ctx context.Context, in ListKeysInput) (ListKeysOutput, error) {
+	return do(ctx, a, "ListKeys", &in, func(c *call) (ListKeysOutput, error) {
+		out := ListKeysOutput{Keys: []KeyEntry{}}
+		if err := c.authorize("ListKeys", nil); err != nil {
+			return out, err
+		}
+		limit := in.limit(100, 1000)
 		var after keyID
 		if in.Marker != "" {
 			var ok bool
@@ -168,115 +234,84 @@ func (a *API) ListKeys(ctx context.Context, in Page) (ListKeysOutput, error) {
 				return out, refuse("InvalidMarkerException", "")
 			}
 		}
-		err = c.each("SELECT id FROM cmk WHERE id > ? AND state <> 'Deleted' ORDER BY id LIMIT ?",
-			[]any{after[:], limit + 1}, func(scan func(...any) error) error {
+		err := c.each("SELECT id FROM cmk WHERE region = ? AND id > ? AND state <> 'Deleted' ORDER BY id LIMIT ?",
+			[]any{c.region(), after[:], limit + 1}, func(scan func(...any) error) error {
 				var b []byte
 				if err := scan(&b); err != nil {
 					return err
 				}
 				id := keyID(b)
-				out.Keys = append(out.Keys, KeyEntry{id.String(), c.w.store.keyARN(id)})
+				out.Keys = append(out.Keys, KeyEntry{id.String(), c.w.store.keyARN(c.region(), id)})
 				return nil
 			})
-		if len(out.Keys) > limit {
-			out.Keys = out.Keys[:limit]
-			out.More = More{true, out.Keys[limit-1].KeyID}
-		}
+		out.Keys, out.More = cut(out.Keys, limit, func(e KeyEntry) string { return e.KeyID })
 		return out, err
 	})
 }
 
-func (p Page) limit(standard, most int) (int, error) {
-	if p.Limit == 0 {
-		return standard, nil
+// limit is how many entries to answer with.
+func (p Page) limit(standard, most int) int {
+	if p.Limit == nil {
+		return standard
 	}
-	return p.Limit, inRange("limit", "value", p.Limit, 1, most)
+	return min(*p.Limit, most)
+}
+
+// cut shortens a list that was read one entry too long to its limit, and says
+// how it goes on: after the last entry's marker.
+func cut[E any](list []E, limit int, marker func(E) string) ([]E, More) {
+	if len(list) <= limit {
+		return list, More{}
+	}
+	return list[:limit], More{NextMarker: marker(list[limit-1]), Truncated: true}
 }
 
 // EnableKey lets a disabled key be used again.
-func (a *API) EnableKey(ctx context.Context, key string) error {
-	return a.manage(ctx, "EnableKey", key, func(c *call, k *cmk) error {
-		return c.setState(k, kmsclient.StateEnabled, nil)
+func (a *API) EnableKey(ctx context.Context, in EnableKeyInput) (Empty, error) {
+	return manage(ctx, a, "EnableKey", &in, in.KeyID, func(c *call, k *cmk) error {
+		k.state = kmsclient.StateEnabled
+		return c.save(k)
 	})
 }
 
 // DisableKey stops all use of a key, in every process, from when it returns.
-func (a *API) DisableKey(ctx context.Context, key string) error {
-	return a.manage(ctx, "DisableKey", key, func(c *call, k *cmk) error {
-		return c.setState(k, kmsclient.StateDisabled, nil)
+func (a *API) DisableKey(ctx context.Context, in DisableKeyInput) (Empty, error) {
+	return manage(ctx, a, "DisableKey", &in, in.KeyID, func(c *call, k *cmk) error {
+		k.state = kmsclient.StateDisabled
+		return c.save(k)
 	})
 }
 
 // UpdateKeyDescription replaces a key's description.
-func (a *API) UpdateKeyDescription(ctx context.Context, key, description string) error {
-	_, err := do(ctx, a, "UpdateKeyDescription", params{"keyId": key, "description": description},
-		func(c *call) (struct{}, error) {
-			if err := inRange("description", "length", len(description), 0, 8192); err != nil {
-				return struct{}{}, err
-			}
-			k, err := c.key(key, byID)
-			if err != nil {
-				return struct{}{}, err
-			}
-			return struct{}{}, c.exec("UPDATE cmk SET description = ? WHERE id = ?", description, k.id[:])
-		})
-	return err
-}
-
-// manage runs an operation that takes a key id or ARN and answers nothing.
-func (a *API) manage(ctx context.Context, op, key string, f func(*call, *cmk) error) error {
-	_, err := do(ctx, a, op, params{"keyId": key}, func(c *call) (struct{}, error) {
-		k, err := c.key(key, byID)
-		if err != nil {
-			return struct{}{}, err
-		}
-		return struct{}{}, f(c, k)
-	})
-	return err
-}
-
-// ScheduleKeyDeletionOutput is the answer of ScheduleKeyDeletion.
-type ScheduleKeyDeletionOutput struct {
-	KeyID               string `json:"KeyId"` // ARN
-	DeletionDate        *Timestamp
-	KeyState            kmsclient.KeyState
-	PendingWindowInDays int
-}
-
-// ScheduleKeyDeletion stops all use of a key, and destroys its material after
-// 7 to 30 days (0 stands for 30). What it wrapped is lost then.
-func (a *API) ScheduleKeyDeletion(ctx context.Context, key string, days int) (ScheduleKeyDeletionOutput, error) {
-	p := params{"keyId": key, "pendingWindowInDays": days}
-	return do(ctx, a, "ScheduleKeyDeletion", p, func(c *call) (out ScheduleKeyDeletionOutput, err error) {
-		days := days
-		if days == 0 {
-			days = 30
-		}
-		if err := inRange("pendingWindowInDays", "value", days, 7, 30); err != nil {
-			return out, err
-		}
-		k, err := c.key(key, byID)
-		if err != nil {
-			return out, err
-		}
-		due := c.now.Add(time.Duration(days) * 24 * time.Hour)
-		out = ScheduleKeyDeletionOutput{c.arn(k), timestamp(due.UnixMilli()), kmsclient.StatePendingDeletion, days}
-		return out, c.setState(k, kmsclient.StatePendingDeletion, &due)
+func (a *API) UpdateKeyDescription(ctx context.Context, in UpdateKeyDescriptionInput) (Empty, error) {
+	return manage(ctx, a, "UpdateKeyDescription", &in, in.KeyID, func(c *call, k *cmk) error {
+		k.description = in.Description
+		return c.save(k)
 	})
 }
 
-// KeyIDOutput is an answer that only names the key, by ARN.
-type KeyIDOutput struct {
-	KeyID string `json:"KeyId"`
+// manage runs an operation that changes a customer's key, named by id or ARN,
+// and answers nothing.
+func manage[In any](ctx context.Context, a *API, op string, in *In, key string, f func(*call, *cmk) error) (Empty, error) {
+	return do(ctx, a, op, in, func(c *call) (Empty, error) {
+		k, err := c.managedKey(key)
+		if err != nil {
+			return Empty{}, err
+		}
+		return Empty{}, f(c, k)
+	})
 }
 
-// CancelKeyDeletion takes a scheduled deletion back. The key is disabled then.
-func (a *API) CancelKeyDeletion(ctx context.Context, key string) (KeyIDOutput, error) {
-	return do(ctx, a, "CancelKeyDeletion", params{"keyId": key}, func(c *call) (out KeyIDOutput, err error) {
-		k, err := c.key(key, byID)
-		if err != nil {
-			return out, err
-		}
-		return KeyIDOutput{c.arn(k)}, c.setState(k, kmsclient.StateDisabled, nil)
-	})
+// managedKey is key for operations that change a key: AWS's own keys are not the
+// customer's to change.
+func (c *call) managedKey(ref string) (*cmk, error) {
+	k, err := c.key(ref, byID)
+	if err != nil {
+		return nil, err
+	}
+	if k.manager != managerCustomer {
+		return nil, refuse("AccessDeniedException", "User: %s is not authorized to perform: kms:%s on resource: %s because the key is an AWS managed key",
+			c.api.caller.Principal.arn(c.w.store.account), c.op, c.arn(k))
+	}
+	return k, nil
 }

@@ -1,7 +1,6 @@
 package localkms
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -11,21 +10,20 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms/shape"
 )
 
 func TestKeyMetadata(t *testing.T) {
-	c := newStore(t, Options{Now: newClock().Now, Region: "eu-west-1", Account: "123456789012"}).Client("")
+	c := newStore(t, Options{Now: newClock().Now, Region: "eu-west-1", Account: "123456789012"}).Client()
 	out, err := c.CreateKey(bg, CreateKeyInput{Description: "a key"})
 	ok(t, err)
-	got, err := json.Marshal(out)
-	ok(t, err)
+	got := shape.Encode(out, shape.Wire)
 	m := out.KeyMetadata
-	date := time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC).Local().Format("2006-01-02T15:04:05.000000-07:00")
 	want := fmt.Sprintf(`{"KeyMetadata":{"AWSAccountId":"123456789012","KeyId":"%s","Arn":"arn:aws:kms:eu-west-1:123456789012:key/%s",`+
-		`"CreationDate":"%s","Enabled":true,"Description":"a key","KeyUsage":"ENCRYPT_DECRYPT","KeyState":"Enabled",`+
+		`"CreationDate":1767323045.678,"Enabled":true,"Description":"a key","KeyUsage":"ENCRYPT_DECRYPT","KeyState":"Enabled",`+
 		`"Origin":"AWS_KMS","KeyManager":"CUSTOMER","CustomerMasterKeySpec":"SYMMETRIC_DEFAULT","KeySpec":"SYMMETRIC_DEFAULT",`+
 		`"EncryptionAlgorithms":["SYMMETRIC_DEFAULT"],"MultiRegion":false,"CurrentKeyMaterialId":"%s"}}`,
-		m.KeyID, m.KeyID, date, m.CurrentKeyMaterialID)
+		m.KeyID, m.KeyID, m.CurrentKeyMaterialID)
 	if diff := cmp.Diff(want, string(got)); diff != "" {
 		t.Error(diff)
 	}
@@ -34,52 +32,51 @@ func TestKeyMetadata(t *testing.T) {
 	}
 }
 
-func TestTimestamp(t *testing.T) {
-	zone := time.FixedZone("", -7*3600)
-	for want, at := range map[string]time.Time{
-		`"2021-06-15T11:42:39.421000-07:00"`: time.Date(2021, 6, 15, 11, 42, 39, 421e6, zone),
-		`"2021-06-15T11:42:39-07:00"`:        time.Date(2021, 6, 15, 11, 42, 39, 0, zone),
-		`"2021-06-15T11:42:39+00:00"`:        time.Date(2021, 6, 15, 11, 42, 39, 0, time.UTC),
-	} {
-		if got, _ := json.Marshal(Timestamp{at}); string(got) != want {
-			t.Errorf("%s, want %s", got, want)
-		}
-	}
-}
-
 // What each operation says to a bad request, in AWS's words.
 func TestRefusals(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	key := newKey(t, c)
-	ok(t, c.CreateAlias(bg, "alias/taken", key))
+	ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/taken", TargetKeyID: key})))
 	w, err := c.Encrypt(bg, key, []byte("x"), nil)
 	ok(t, err)
 	const nobody = "11111111-1111-4111-8111-111111111111"
 	arn := "arn:aws:kms:us-east-1:000000000000:"
-	validation := "1 validation error detected: Value at "
+	validation := "1 validation error detected: Value "
 	for name, test := range map[string]struct {
 		call          func() error
 		code, message string
 	}{
-		"unknown id":     {describe(c, nobody), "NotFoundException", "Key '" + arn + "key/" + nobody + "' does not exist"},
-		"unknown alias":  {describe(c, "alias/none"), "NotFoundException", "Alias " + arn + "alias/none is not found."},
-		"not an id":      {describe(c, "foo"), "NotFoundException", "Invalid keyId foo"},
-		"other region":   {describe(c, strings.Replace(key, "us-east-1", "eu-west-1", 1)), "NotFoundException", "Invalid arn eu-west-1"},
-		"other service":  {describe(c, "arn:aws:s3:::x"), "NotFoundException", "Invalid keyId arn:aws:s3:::x"},
-		"no key":         {describe(c, ""), "ValidationException", validation + "'keyId' failed to satisfy constraint: Member must have length greater than or equal to 1"},
-		"manage alias":   {func() error { return c.DisableKey(bg, "alias/taken") }, "NotFoundException", "Invalid keyId alias/taken"},
-		"alias taken":    {func() error { return c.CreateAlias(bg, "alias/taken", key) }, "AlreadyExistsException", "An alias with the name " + arn + "alias/taken already exists"},
-		"alias no name":  {func() error { return c.CreateAlias(bg, "taken", key) }, "ValidationException", "Invalid identifier"},
-		"alias of AWS":   {func() error { return c.CreateAlias(bg, "alias/aws/ebs", key) }, "NotAuthorizedException", ""},
-		"alias update":   {func() error { return c.UpdateAlias(bg, "alias/none", key) }, "NotFoundException", "Alias " + arn + "alias/none is not found."},
-		"alias delete":   {func() error { return c.DeleteAlias(bg, "alias/none") }, "NotFoundException", "Alias " + arn + "alias/none is not found."},
-		"cancel":         {func() error { _, err := c.CancelKeyDeletion(bg, key); return err }, "KMSInvalidStateException", key + " is not pending deletion."},
-		"window":         {func() error { _, err := c.ScheduleKeyDeletion(bg, key, 6); return err }, "ValidationException", validation + "'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 7"},
-		"random":         {func() error { _, err := c.GenerateRandom(bg, 1025); return err }, "ValidationException", validation + "'numberOfBytes' failed to satisfy constraint: Member must have value less than or equal to 1024"},
+		"unknown id":    {describe(c, nobody), "NotFoundException", "Key '" + arn + "key/" + nobody + "' does not exist"},
+		"unknown alias": {describe(c, "alias/none"), "NotFoundException", "Alias " + arn + "alias/none is not found."},
+		"not an id":     {describe(c, "foo"), "NotFoundException", "Invalid keyId foo"},
+		"other region":  {describe(c, strings.Replace(key, "us-east-1", "eu-west-1", 1)), "NotFoundException", "Invalid arn eu-west-1"},
+		"other service": {describe(c, "arn:aws:s3:::x"), "InvalidArnException", "arn:aws:s3:::x is not a KMS ARN"},
+		"no key":        {describe(c, ""), "ValidationException", "1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null"},
+		"manage alias":  {func() error { return only(c.DisableKey(bg, DisableKeyInput{KeyID: "alias/taken"})) }, "NotFoundException", "Invalid keyId alias/taken"},
+		"alias taken": {func() error {
+			return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/taken", TargetKeyID: key}))
+		}, "AlreadyExistsException", "An alias with the name " + arn + "alias/taken already exists"},
+		"alias no name": {func() error { return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "taken", TargetKeyID: key})) }, "ValidationException", "Invalid identifier"},
+		"alias of AWS": {func() error {
+			return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/aws/ebs", TargetKeyID: key}))
+		}, "NotAuthorizedException", ""},
+		"alias update": {func() error {
+			return only(c.UpdateAlias(bg, UpdateAliasInput{AliasName: "alias/none", TargetKeyID: key}))
+		}, "NotFoundException", "Alias " + arn + "alias/none is not found."},
+		"alias delete": {func() error { return only(c.DeleteAlias(bg, DeleteAliasInput{AliasName: "alias/none"})) }, "NotFoundException", "Alias " + arn + "alias/none is not found."},
+		"cancel":       {func() error { _, err := c.CancelKeyDeletion(bg, CancelKeyDeletionInput{KeyID: key}); return err }, "KMSInvalidStateException", key + " is not pending deletion."},
+		"window": {func() error {
+			_, err := c.ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: key, PendingWindowInDays: new(6)})
+			return err
+		}, "ValidationException", validation + "at 'pendingWindowInDays' failed to satisfy constraint: Member must have value greater than or equal to 7"},
+		"random": {func() error {
+			_, err := c.GenerateRandom(bg, GenerateRandomInput{NumberOfBytes: new(1025)})
+			return err
+		}, "ValidationException", validation + "'1025' at 'numberOfBytes' failed to satisfy constraint: Member must have value less than or equal to 1024"},
 		"spec and size":  {func() error { _, err := c.API.GenerateDataKey(bg, GenerateDataKeyInput{KeyID: key}); return err }, "ValidationException", "Please specify either number of bytes or key spec."},
-		"asymmetric":     {func() error { _, err := c.CreateKey(bg, CreateKeyInput{KeySpec: "RSA_2048"}); return err }, "UnsupportedOperationException", "KeySpec RSA_2048 is not supported."},
-		"marker":         {func() error { _, err := c.ListKeys(bg, Page{Marker: "x"}); return err }, "InvalidMarkerException", ""},
-		"limit":          {func() error { _, err := c.ListKeys(bg, Page{Limit: 1001}); return err }, "ValidationException", validation + "'limit' failed to satisfy constraint: Member must have value less than or equal to 1000"},
+		"asymmetric":     {func() error { _, err := c.CreateKey(bg, CreateKeyInput{KeySpec: "RSA_2048"}); return err }, "ValidationException", "You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys."},
+		"marker":         {func() error { _, err := c.ListKeys(bg, ListKeysInput{Page{Marker: "x"}}); return err }, "InvalidMarkerException", ""},
+		"limit":          {func() error { _, err := c.ListKeys(bg, ListKeysInput{Page{Limit: new(1001)}}); return err }, "ValidationException", validation + "'1001' at 'limit' failed to satisfy constraint: Member must have value less than or equal to 1000"},
 		"bad ciphertext": {func() error { _, _, err := c.Decrypt(bg, []byte("x"), nil); return err }, "InvalidCiphertextException", ""},
 		"other key": {
 			func() error {
@@ -100,7 +97,7 @@ func TestRefusals(t *testing.T) {
 				_, err := c.Encrypt(bg, key, []byte("x"), kmsclient.EncryptionContext{"k": "\xff"})
 				return err
 			},
-			"ValidationException", "encryption context is not valid UTF-8",
+			"ValidationException", validation + "at 'encryptionContext' failed to satisfy constraint: Member must be valid UTF-8",
 		},
 	} {
 		t.Run(name, func(t *testing.T) { refused(t, test.call(), test.code, test.message) })
@@ -112,7 +109,7 @@ func describe(c *Client, key string) func() error {
 }
 
 func TestReEncryptContexts(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	from, to := newKey(t, c), newKey(t, c)
 	a, b := kmsclient.EncryptionContext{"a": "1"}, kmsclient.EncryptionContext{"b": "2"}
 	w, err := c.Encrypt(bg, from, []byte("x"), a)
@@ -134,14 +131,14 @@ func TestReEncryptContexts(t *testing.T) {
 }
 
 func TestGenerateDataKeySizes(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	key := newKey(t, c)
 	for _, test := range []struct {
 		in   GenerateDataKeyInput
 		want int
 	}{
 		{GenerateDataKeyInput{KeySpec: "AES_256"}, 32}, {GenerateDataKeyInput{KeySpec: "AES_128"}, 16},
-		{GenerateDataKeyInput{NumberOfBytes: 1024}, 1024},
+		{GenerateDataKeyInput{NumberOfBytes: new(1024)}, 1024},
 	} {
 		test.in.KeyID = key
 		d, err := c.API.GenerateDataKey(bg, test.in)
@@ -149,26 +146,28 @@ func TestGenerateDataKeySizes(t *testing.T) {
 		if len(d.Plaintext) != test.want {
 			t.Errorf("%+v gives %d bytes", test.in, len(d.Plaintext))
 		}
-		d, err = c.GenerateDataKeyWithoutPlaintext(bg, test.in)
+		bare, err := c.GenerateDataKeyWithoutPlaintext(bg, GenerateDataKeyWithoutPlaintextInput{
+			KeyID: key, KeySpec: test.in.KeySpec, NumberOfBytes: test.in.NumberOfBytes,
+		})
 		ok(t, err)
-		if d.Plaintext != nil || len(d.CiphertextBlob) != blobOverhead+test.want {
-			t.Errorf("%+v without plaintext: %d and %d bytes", test.in, len(d.Plaintext), len(d.CiphertextBlob))
+		if len(bare.CiphertextBlob) != blobOverhead+test.want {
+			t.Errorf("%+v without plaintext: %d bytes", test.in, len(bare.CiphertextBlob))
 		}
 	}
 }
 
 func TestPaging(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	key := newKey(t, c)
 	for i := range 4 {
 		newKey(t, c)
-		ok(t, c.CreateAlias(bg, fmt.Sprintf("alias/%d", i), key))
-		_, err := c.RotateKeyOnDemand(bg, key)
+		ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: fmt.Sprintf("alias/%d", i), TargetKeyID: key})))
+		_, err := c.RotateKeyOnDemand(bg, RotateKeyOnDemandInput{KeyID: key})
 		ok(t, err)
 	}
 	count := func(name string, want int, part func(Page) (int, More, error)) {
 		t.Helper()
-		p, n := Page{Limit: 2}, 0
+		p, n := Page{Limit: new(2)}, 0
 		for {
 			k, more, err := part(p)
 			ok(t, err)
@@ -185,7 +184,7 @@ func TestPaging(t *testing.T) {
 		}
 	}
 	count("keys", 5, func(p Page) (int, More, error) {
-		out, err := c.ListKeys(bg, p)
+		out, err := c.ListKeys(bg, ListKeysInput{p})
 		return len(out.Keys), out.More, err
 	})
 	count("aliases", 4, func(p Page) (int, More, error) {
@@ -201,21 +200,21 @@ func TestPaging(t *testing.T) {
 }
 
 func TestAliases(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	a, b := newKey(t, c), newKey(t, c)
-	ok(t, c.CreateAlias(bg, "alias/x", a))
-	_, err := c.ScheduleKeyDeletion(bg, a, 7)
+	ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/x", TargetKeyID: a})))
+	_, err := c.ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: a, PendingWindowInDays: new(7)})
 	ok(t, err)
-	ok(t, c.UpdateAlias(bg, "alias/x", b)) // only the old target is pending
-	refused(t, c.UpdateAlias(bg, "alias/x", a), "KMSInvalidStateException", a+" is pending deletion.")
+	ok(t, only(c.UpdateAlias(bg, UpdateAliasInput{AliasName: "alias/x", TargetKeyID: b}))) // only the old target is pending
+	refused(t, only(c.UpdateAlias(bg, UpdateAliasInput{AliasName: "alias/x", TargetKeyID: a})), "KMSInvalidStateException", a+" is pending deletion.")
 	if info, err := c.DescribeKey(bg, "alias/x"); err != nil || info.KeyID != b {
 		t.Errorf("alias/x is %s, %v; want %s", info.KeyID, err, b)
 	}
-	ok(t, c.DeleteAlias(bg, "alias/x"))
+	ok(t, only(c.DeleteAlias(bg, DeleteAliasInput{AliasName: "alias/x"})))
 	for i := range maxAliases {
-		ok(t, c.CreateAlias(bg, fmt.Sprintf("alias/%d", i), b))
+		ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: fmt.Sprintf("alias/%d", i), TargetKeyID: b})))
 	}
-	err = c.CreateAlias(bg, "alias/more", b)
+	err = only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/more", TargetKeyID: b}))
 	var e *kmsclient.Error
 	if !errors.As(err, &e) || e.Code != "LimitExceededException" {
 		t.Errorf("alias %d: %v", maxAliases+1, err)
@@ -223,15 +222,15 @@ func TestAliases(t *testing.T) {
 }
 
 func TestRotationLimit(t *testing.T) {
-	c := newStore(t, Options{}).Client("")
+	c := newStore(t, Options{}).Client()
 	key := newKey(t, c)
 	w, err := c.Encrypt(bg, key, []byte("x"), nil)
 	ok(t, err)
 	for range maxOnDemand {
-		_, err := c.RotateKeyOnDemand(bg, key)
+		_, err := c.RotateKeyOnDemand(bg, RotateKeyOnDemandInput{KeyID: key})
 		ok(t, err)
 	}
-	_, err = c.RotateKeyOnDemand(bg, key)
+	_, err = c.RotateKeyOnDemand(bg, RotateKeyOnDemandInput{KeyID: key})
 	var e *kmsclient.Error
 	if !errors.As(err, &e) || e.Code != "LimitExceededException" {
 		t.Errorf("rotation %d: %v", maxOnDemand+1, err)
@@ -250,34 +249,34 @@ func TestRotationLimit(t *testing.T) {
 func TestDeletion(t *testing.T) {
 	now := newClock()
 	s := newStore(t, Options{Now: now.Now})
-	c := s.Client("")
+	c := s.Client()
 	key := newKey(t, c)
-	ok(t, c.CreateAlias(bg, "alias/doomed", key))
+	ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/doomed", TargetKeyID: key})))
 	w, err := c.Encrypt(bg, key, []byte("x"), nil)
 	ok(t, err)
-	out, err := c.ScheduleKeyDeletion(bg, key, 7)
+	out, err := c.ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: key, PendingWindowInDays: new(7)})
 	ok(t, err)
 	if !out.DeletionDate.Equal(now.Now().Add(7*24*time.Hour)) || out.KeyState != kmsclient.StatePendingDeletion {
 		t.Errorf("%+v", out)
 	}
-	_, err = c.CancelKeyDeletion(bg, key)
+	_, err = c.CancelKeyDeletion(bg, CancelKeyDeletionInput{KeyID: key})
 	ok(t, err)
 	if info, _ := c.DescribeKey(bg, key); info.State != kmsclient.StateDisabled {
 		t.Errorf("a saved key is %s, want Disabled", info.State)
 	}
-	_, err = c.ScheduleKeyDeletion(bg, key, 0)
+	_, err = c.ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: key})
 	ok(t, err)
 	now.add(30*24*time.Hour - time.Millisecond)
-	refused(t, c.EnableKey(bg, key), "KMSInvalidStateException", key+" is pending deletion.")
+	refused(t, only(c.EnableKey(bg, EnableKeyInput{KeyID: key})), "KMSInvalidStateException", key+" is pending deletion.")
 	now.add(time.Millisecond)
 
 	gone := "Key '" + key + "' does not exist"
 	_, _, err = c.Decrypt(bg, w.Blob, nil)
 	refused(t, err, "NotFoundException", gone)
 	refused(t, describe(c, key)(), "NotFoundException", gone)
-	_, err = c.CancelKeyDeletion(bg, key)
+	_, err = c.CancelKeyDeletion(bg, CancelKeyDeletionInput{KeyID: key})
 	refused(t, err, "NotFoundException", gone)
-	if out, _ := c.ListKeys(bg, Page{}); len(out.Keys) != 0 {
+	if out, _ := c.ListKeys(bg, ListKeysInput{Page{}}); len(out.Keys) != 0 {
 		t.Errorf("deleted key is listed: %v", out.Keys)
 	}
 	if out, _ := c.ListAliases(bg, ListAliasesInput{}); len(out.Aliases) != 0 {
@@ -303,7 +302,7 @@ func TestDeletion(t *testing.T) {
 func TestDeletionWhileClosed(t *testing.T) {
 	now := newClock()
 	s := newStore(t, Options{Now: now.Now})
-	_, err := s.Client("").ScheduleKeyDeletion(bg, newKey(t, s.Client("")), 7)
+	_, err := s.Client().ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: newKey(t, s.Client()), PendingWindowInDays: new(7)})
 	ok(t, err)
 	ok(t, s.Close())
 	now.add(8 * 24 * time.Hour)

@@ -3,12 +3,11 @@ package localkms
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"database/sql"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
-	"strings"
 	"time"
 
 	"kmsfs/kmsclient"
@@ -17,107 +16,58 @@ import (
 // maxAuditParams bounds the request parameters shown in a record, in bytes.
 const maxAuditParams = 16 << 10
 
-// Event is an audit record, in the shape of CloudTrail's for KMS: one for every
-// operation, done or refused. Encryption contexts are in it in clear; plaintext,
-// ciphertext and keys are not.
-//
-// Source: https://docs.aws.amazon.com/kms/latest/developerguide/logging-using-cloudtrail.html
-type Event struct {
-	EventVersion        string            `json:"eventVersion"`
-	UserIdentity        Identity          `json:"userIdentity"`
-	EventTime           time.Time         `json:"eventTime"`
-	EventSource         string            `json:"eventSource"`
-	EventName           string            `json:"eventName"`
-	AWSRegion           string            `json:"awsRegion"`
-	SourceIPAddress     string            `json:"sourceIPAddress"`
-	UserAgent           string            `json:"userAgent"`
-	ErrorCode           string            `json:"errorCode,omitempty"`
-	ErrorMessage        string            `json:"errorMessage,omitempty"`
-	RequestParameters   json.RawMessage   `json:"requestParameters"`
-	ResponseElements    json.RawMessage   `json:"responseElements"`
-	AdditionalEventData map[string]string `json:"additionalEventData,omitempty"`
-	RequestID           string            `json:"requestID"`
-	EventID             string            `json:"eventID"`
-	ReadOnly            bool              `json:"readOnly"`
-	Resources           []Resource        `json:"resources,omitempty"`
-	EventType           string            `json:"eventType"`
-	ManagementEvent     bool              `json:"managementEvent"`
-	RecipientAccountID  string            `json:"recipientAccountId"`
-	EventCategory       string            `json:"eventCategory"`
-}
-
-// Identity says who called.
-type Identity struct {
-	Type        string `json:"type"`
-	PrincipalID string `json:"principalId,omitempty"`
-	ARN         string `json:"arn,omitempty"`
-	AccountID   string `json:"accountId,omitempty"`
-	UserName    string `json:"userName,omitempty"`
-	InvokedBy   string `json:"invokedBy,omitempty"`
-}
-
-// Resource is a CMK the operation was about.
-type Resource struct {
-	AccountID string `json:"accountId"`
-	Type      string `json:"type"`
-	ARN       string `json:"ARN"`
-}
-
 // auditNote collects, during a call, what its record will say.
 type auditNote struct {
+	principal                string // unique id of the caller, "AIDA...", "AROA...:session"
 	cmk, source              *keyID // source: ReEncrypt only
 	material, sourceMaterial kmsclient.MaterialID
 }
 
-func (n *auditNote) keyARN(s *Store) string {
+func (n *auditNote) keyARN(a *API) string {
 	if n.cmk == nil {
 		return ""
 	}
-	return s.keyARN(*n.cmk)
+	return a.store.keyARN(a.region(), *n.cmk)
 }
 
-// mutating are the operations CloudTrail marks readOnly: false.
+// mutating are the operations CloudTrail marks readOnly: false; what the store
+// does by itself is among them.
 var mutating = map[string]bool{
-	"CancelKeyDeletion": true, "CreateAlias": true, "CreateKey": true, "DeleteAlias": true, "DeleteKey": true,
-	"DisableKey": true, "EnableKey": true, "RotateKeyOnDemand": true, "ScheduleKeyDeletion": true,
-	"UpdateAlias": true, "UpdateKeyDescription": true,
+	"CancelKeyDeletion": true, "CreateAlias": true, "CreateGrant": true, "CreateKey": true, "DeleteAlias": true,
+	"DeleteImportedKeyMaterial": true, "DisableKey": true, "DisableKeyRotation": true, "EnableKey": true,
+	"EnableKeyRotation": true, "ImportKeyMaterial": true, "PutKeyPolicy": true, "ReplicateKey": true, "RetireGrant": true,
+	"RevokeGrant": true, "RotateKeyOnDemand": true, "ScheduleKeyDeletion": true, "TagResource": true, "UntagResource": true,
+	"UpdateAlias": true, "UpdateKeyDescription": true, "UpdatePrimaryRegion": true,
+
+	"DeleteExpiredKeyMaterial": true, "DeleteKey": true, "RotateKey": true, "SealAuditLog": true,
+
+	"AttachPolicy": true, "CreateAccessKey": true, "CreateRole": true, "CreateUser": true, "DeleteAccessKey": true,
+	"DeleteRole": true, "DeleteRolePolicy": true, "DeleteUser": true, "DeleteUserPolicy": true, "PutRolePolicy": true,
+	"PutUserPolicy": true, "UpdateAccessKey": true, "UpdateAssumeRolePolicy": true,
 }
 
-// record appends the outcome of the call to the audit log. The chain's head is
-// written once per transaction, by storeHead.
-func (c *call) record(p params, refusal *kmsclient.Error) error {
-	s := c.w.store
-	e := Event{
-		EventVersion: "1.11", UserIdentity: s.identity(c.api.principal),
-		EventTime: c.now.UTC().Truncate(time.Millisecond), EventSource: "kms.amazonaws.com", EventName: c.op,
-		AWSRegion: s.region, SourceIPAddress: "in-process", UserAgent: fmt.Sprintf("kmsfs pid %d", os.Getpid()),
-		RequestID: newKeyID().String(), EventID: newKeyID().String(), ReadOnly: !mutating[c.op],
-		EventType: "AwsApiCall", ManagementEvent: true, RecipientAccountID: s.account, EventCategory: "Management",
+// record appends the outcome of the call to the audit log. request and response
+// are JSON objects or nil. The chain's head is written once per transaction, by
+// storeHead.
+func (c *call) record(request, response json.RawMessage, refusal *kmsclient.Error) error {
+	e := auditRecord{
+		Time: c.now.UTC().Truncate(time.Millisecond), Name: c.op, Region: c.api.caller.Region,
+		Identity: c.identityRecord(), SourceIP: c.api.caller.SourceIP, UserAgent: c.api.caller.UserAgent,
+		RequestID: c.api.caller.RequestID, Via: c.api.caller.ViaService, TLS: c.api.caller.TLS,
+		Request: bounded(request), Response: bounded(response),
 	}
-	if c.api.principal == "" {
-		e.EventType, e.SourceIPAddress, e.UserAgent = "AwsServiceEvent", "AWS Internal", "AWS Internal"
+	if e.Region == c.w.store.region {
+		e.Region = ""
 	}
 	if refusal != nil {
 		e.ErrorCode, e.ErrorMessage = refusal.Code, refusal.Message
 		c.note.material = kmsclient.MaterialID{}
 	}
-	for _, id := range []*keyID{c.note.source, c.note.cmk} {
-		if id != nil {
-			e.Resources = append(e.Resources, Resource{s.account, "AWS::KMS::Key", s.keyARN(*id)})
+	if !c.note.material.IsZero() {
+		e.Material = hexID(c.note.material)
+		if c.note.source != nil {
+			e.SourceMaterial = hexID(c.note.sourceMaterial)
 		}
-	}
-	switch {
-	case c.note.material.IsZero():
-	case c.note.source != nil:
-		e.AdditionalEventData = map[string]string{
-			"sourceKeyMaterialId": hexID(c.note.sourceMaterial), "destinationKeyMaterialId": hexID(c.note.material),
-		}
-	default:
-		e.AdditionalEventData = map[string]string{"keyMaterialId": hexID(c.note.material)}
-	}
-	var err error
-	if e.RequestParameters, err = p.json(); err != nil {
-		return err
 	}
 	text, err := json.Marshal(e)
 	if err != nil {
@@ -126,34 +76,12 @@ func (c *call) record(p params, refusal *kmsclient.Error) error {
 	return c.append(auditRow{cmk: c.note.cmk.bytes(), source: c.note.source.bytes(), record: text})
 }
 
-// json prints the parameters that were given.
-func (p params) json() (json.RawMessage, error) {
-	given := params{}
-	for k, v := range p {
-		switch v := v.(type) {
-		case string:
-			if v == "" {
-				continue
-			}
-		case int:
-			if v == 0 {
-				continue
-			}
-		case kmsclient.EncryptionContext:
-			if len(v) == 0 {
-				continue
-			}
-		}
-		given[k] = v
-	}
-	if len(given) == 0 {
-		return nil, nil
-	}
-	b, err := json.Marshal(given)
+// bounded replaces parameters that are longer than a record should be.
+func bounded(b json.RawMessage) json.RawMessage {
 	if len(b) > maxAuditParams {
-		b = fmt.Appendf(nil, `{"omitted":"%d bytes"}`, len(b))
+		return fmt.Appendf(nil, `{"omitted":"%d bytes"}`, len(b))
 	}
-	return b, err
+	return b
 }
 
 func (id *keyID) bytes() []byte {
@@ -161,20 +89,6 @@ func (id *keyID) bytes() []byte {
 		return nil
 	}
 	return id[:]
-}
-
-func (s *Store) identity(principal string) Identity {
-	if principal == "" {
-		return Identity{Type: "AWSService", InvokedBy: "AWS Internal"}
-	}
-	kind, name := "IAMUser", strings.TrimPrefix(principal, "user/")
-	if role, ok := strings.CutPrefix(principal, "role/"); ok {
-		kind, name = "AssumedRole", role
-	}
-	return Identity{
-		Type: kind, PrincipalID: principal, AccountID: s.account, UserName: name,
-		ARN: "arn:aws:iam::" + s.account + ":" + principal,
-	}
 }
 
 // chainHead is the last record of the audit log: number and chained hash.
@@ -225,6 +139,8 @@ func (k rootKey) openHead(seq int64, hash, mac []byte) (h chainHead, err error) 
 	return h, nil
 }
 
+// loadHead reads where the log ends: at its sealed head or, if the store was used
+// while it was locked, at the tail that could not be sealed.
 func (t *tx) loadHead() error {
 	var seq int64
 	var hash, mac []byte
@@ -232,11 +148,31 @@ func (t *tx) loadHead() error {
 		return err
 	}
 	var err error
-	t.head, err = t.w.store.root.openHead(seq, hash, mac)
-	return err
+	if !t.w.store.locked {
+		t.head, err = t.w.store.root.openHead(seq, hash, mac)
+		t.start = t.head.seq
+		return err
+	}
+	err = t.row("SELECT seq, hash FROM audit_tail", nil, []any{&seq, &hash})
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return err
+	}
+	if len(hash) != len(t.head.hash) || seq < 0 {
+		return errHead
+	}
+	t.head = chainHead{uint64(seq), [32]byte(hash)}
+	return nil
 }
 
 func (t *tx) storeHead() error {
+	if t.w.store.locked {
+		return t.exec("REPLACE INTO audit_tail VALUES (1, ?, ?)", int64(t.head.seq), t.head.hash[:])
+	}
+	if t.head.seq/checkpointEvery != t.start/checkpointEvery {
+		if _, err := t.checkpoint(); err != nil {
+			return err
+		}
+	}
 	return t.exec("UPDATE audit_head SET seq = ?, hash = ?, mac = ?",
 		int64(t.head.seq), t.head.hash[:], t.w.store.root.sealHead(t.head))
 }

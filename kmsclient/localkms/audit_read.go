@@ -3,10 +3,10 @@ package localkms
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 )
 
@@ -20,13 +20,30 @@ type AuditFilter struct {
 	After uint64    // only records with a higher number
 	Since time.Time // not before
 	Until time.Time // before, unless zero
+	// Principal is an ARN, "user/NAME", "role/NAME" or an access key id; "" for all.
+	Principal string
+	Operation string // "Decrypt"; "" for all
+	Errors    bool   // only what was refused
 }
 
-// AuditRecord is a record with its number, from 1, and its exact text.
+// admits applies what the database does not filter by.
+func (f *AuditFilter) admits(e *Event) bool {
+	if e.EventTime.Before(f.Since) || !f.Until.IsZero() && !e.EventTime.Before(f.Until) {
+		return false
+	}
+	if f.Operation != "" && e.EventName != f.Operation || f.Errors && e.ErrorCode == "" {
+		return false
+	}
+	who := &e.UserIdentity
+	role, isRole := strings.CutPrefix(f.Principal, "role/")
+	return f.Principal == "" || f.Principal == who.ARN || f.Principal == who.AccessKeyID ||
+		!isRole && strings.HasSuffix(who.ARN, ":"+f.Principal) || isRole && strings.Contains(who.ARN, ":assumed-role/"+role+"/")
+}
+
+// AuditRecord is a record with its number, from 1.
 type AuditRecord struct {
 	Seq   uint64
 	Event Event
-	JSON  json.RawMessage
 }
 
 // AuditEvents reads the audit log in order, as it was when reading began. An
@@ -42,9 +59,9 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditR
 				}
 				key = id[:]
 			}
-			query := "SELECT seq, record FROM audit WHERE seq > ?1 ORDER BY seq"
+			query := "SELECT seq, cmk, source, record, hash FROM audit WHERE seq > ?1 ORDER BY seq"
 			if key != nil {
-				query = "SELECT seq, record FROM audit WHERE seq > ?1 AND (cmk = ?2 OR source = ?2) ORDER BY seq"
+				query = "SELECT seq, cmk, source, record, hash FROM audit WHERE seq > ?1 AND (cmk = ?2 OR source = ?2) ORDER BY seq"
 			}
 			rows, err := conn.QueryContext(ctx, query, int64(f.After), key)
 			if err != nil {
@@ -53,16 +70,15 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditR
 			defer rows.Close()
 			for rows.Next() {
 				var r AuditRecord
-				var text string
-				if err := rows.Scan(&r.Seq, &text); err != nil {
+				var row auditRow
+				var hash []byte
+				if err := rows.Scan(&r.Seq, &row.cmk, &row.source, &row.record, &hash); err != nil {
 					return err
 				}
-				r.JSON = json.RawMessage(text)
-				if err := json.Unmarshal(r.JSON, &r.Event); err != nil {
+				if r.Event, err = s.event(row, hash); err != nil {
 					return fmt.Errorf("%w: record %d is not JSON", ErrAuditBroken, r.Seq)
 				}
-				at := r.Event.EventTime
-				if at.Before(f.Since) || !f.Until.IsZero() && !at.Before(f.Until) {
+				if !f.admits(&r.Event) {
 					continue
 				}
 				if !yield(r, nil) {
@@ -79,11 +95,16 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditR
 
 var errStop = errors.New("the reader has enough")
 
-// auditKey resolves the key of a filter, deleted ones included.
+// auditKey resolves the key of a filter, deleted ones included. Of an ARN, the
+// Region counts; an id or alias is the store's own Region's.
 func (s *Store) auditKey(ctx context.Context, ref string) (id keyID, err error) {
 	var refusal error
 	err = s.writer.submit(ctx, func(t *tx) error {
-		id, refusal = t.resolve(ref, byIDOrAlias)
+		c := &call{tx: t, api: &API{store: s}}
+		if f := strings.Split(ref, ":"); len(f) > 4 {
+			c.api.caller.Region = f[3]
+		}
+		id, refusal = c.resolve(ref, byIDOrAlias)
 		if refusal != nil && !isRefusal(refusal) {
 			return refusal
 		}
@@ -92,59 +113,84 @@ func (s *Store) auditKey(ctx context.Context, ref string) (id keyID, err error) 
 	return id, errors.Join(err, refusal)
 }
 
-// VerifyAudit reads the whole log and checks numbers, hashes and head. It
-// returns how many records verified; an error that matches ErrAuditBroken says
-// what is wrong, at the first such place. A database replaced as a whole by an
-// older copy of itself verifies: compare the count with one noted elsewhere.
-func (s *Store) VerifyAudit(ctx context.Context) (records uint64, err error) {
+// VerifyAudit reads the whole log and checks numbers, hashes, checkpoints and
+// head, and that the log has passed through the given checkpoints of this store,
+// which were kept elsewhere. It returns how many records verified; an error that
+// matches ErrAuditBroken says what is wrong, at the first such place. Only a
+// checkpoint kept elsewhere shows that a database was replaced as a whole by an
+// older copy of itself. A locked store cannot be verified.
+func (s *Store) VerifyAudit(ctx context.Context, kept ...Checkpoint) (records uint64, err error) {
+	if s.locked {
+		return 0, fmt.Errorf("verify audit log: %w", errLocked)
+	}
 	err = s.snapshot(ctx, func(conn *sql.Conn) error {
-		var seq int64
-		var hash, mac []byte
-		err := conn.QueryRowContext(ctx, "SELECT seq, hash, mac FROM audit_head").Scan(&seq, &hash, &mac)
-		if errors.Is(err, sql.ErrNoRows) {
-			return fmt.Errorf("%w: head is missing", ErrAuditBroken)
-		} else if err != nil {
-			return err
-		}
-		head, err := s.root.openHead(seq, hash, mac)
-		if err != nil {
-			return fmt.Errorf("%w: %w", ErrAuditBroken, err)
-		}
-		rows, err := conn.QueryContext(ctx, "SELECT seq, cmk, source, record, hash FROM audit ORDER BY seq")
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		var at chainHead
-		for rows.Next() {
-			var seq uint64
-			var r auditRow
-			var hash []byte
-			if err := rows.Scan(&seq, &r.cmk, &r.source, &r.record, &hash); err != nil {
-				return err
-			}
-			if seq != at.seq+1 {
-				return fmt.Errorf("%w: record %d is missing", ErrAuditBroken, at.seq+1)
-			}
-			at = at.next(r)
-			if string(hash) != string(at.hash[:]) {
-				return fmt.Errorf("%w: record %d was altered", ErrAuditBroken, seq)
-			}
-			records = seq
-		}
-		if err := rows.Err(); err != nil {
-			return err
-		}
-		switch {
-		case at.seq < head.seq:
-			return fmt.Errorf("%w: records from %d to %d are missing at the end", ErrAuditBroken, at.seq+1, head.seq)
-		case at != head:
-			return fmt.Errorf("%w: the last record is not the one the head names", ErrAuditBroken)
-		}
-		return nil
+		records, err = s.verify(ctx, conn, kept)
+		return err
 	})
 	if err != nil {
 		return records, fmt.Errorf("verify audit log: %w", damaged(err))
+	}
+	return records, nil
+}
+
+func (s *Store) verify(ctx context.Context, conn *sql.Conn, kept []Checkpoint) (records uint64, err error) {
+	var seq int64
+	var hash, mac []byte
+	err = conn.QueryRowContext(ctx, "SELECT seq, hash, mac FROM audit_head").Scan(&seq, &hash, &mac)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, fmt.Errorf("%w: head is missing", ErrAuditBroken)
+	} else if err != nil {
+		return 0, err
+	}
+	head, err := s.root.openHead(seq, hash, mac)
+	if err != nil {
+		return 0, fmt.Errorf("%w: %w", ErrAuditBroken, err)
+	}
+	checkpoints, err := s.checkpoints(ctx, conn, kept)
+	if err != nil {
+		return 0, err
+	}
+	rows, err := conn.QueryContext(ctx, "SELECT seq, cmk, source, record, hash FROM audit ORDER BY seq")
+	if err != nil {
+		return 0, err
+	}
+	defer rows.Close()
+	var at chainHead
+	for rows.Next() {
+		var seq uint64
+		var r auditRow
+		var hash []byte
+		if err := rows.Scan(&seq, &r.cmk, &r.source, &r.record, &hash); err != nil {
+			return records, err
+		}
+		if seq != at.seq+1 {
+			return records, fmt.Errorf("%w: record %d is missing", ErrAuditBroken, at.seq+1)
+		}
+		at = at.next(r)
+		if string(hash) != string(at.hash[:]) {
+			return records, fmt.Errorf("%w: record %d was altered", ErrAuditBroken, seq)
+		}
+		for _, hash := range checkpoints[seq] {
+			if string(hash) != string(at.hash[:]) {
+				return records, fmt.Errorf("%w: record %d or one before it is not what checkpoint %d says", ErrAuditBroken, seq, seq)
+			}
+		}
+		delete(checkpoints, seq)
+		records = seq
+	}
+	if err := rows.Err(); err != nil {
+		return records, err
+	}
+	for seq := range checkpoints {
+		if seq != 0 {
+			return records, fmt.Errorf("%w: records from %d are missing at the end; there is a checkpoint of %d", ErrAuditBroken, at.seq+1, seq)
+		}
+	}
+	switch {
+	case at.seq < head.seq:
+		return records, fmt.Errorf("%w: records from %d to %d are missing at the end", ErrAuditBroken, at.seq+1, head.seq)
+	case at != head:
+		return records, fmt.Errorf("%w: the last record is not the one the head names", ErrAuditBroken)
 	}
 	return records, nil
 }

@@ -13,12 +13,12 @@ import (
 func TestAuditRecord(t *testing.T) {
 	now := newClock()
 	s := newStore(t, Options{Now: now.Now})
-	c := s.Client("user/alice")
+	c := as(t, s, "user/alice", "")
 	key := newKey(t, c)
 	_, w, err := c.GenerateDataKey(bg, key, kmsclient.EncryptionContext{"file": "7"})
 	ok(t, err)
-	ok(t, c.DisableKey(bg, key))
-	_, _, err = s.Client("role/backup").Decrypt(bg, w.Blob, kmsclient.EncryptionContext{"file": "7"})
+	ok(t, only(c.DisableKey(bg, DisableKeyInput{KeyID: key})))
+	_, _, err = as(t, s, "role/backup", "").Decrypt(bg, w.Blob, kmsclient.EncryptionContext{"file": "7"})
 	if !errors.Is(err, kmsclient.ErrDisabled) {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestAuditRecord(t *testing.T) {
 		gen.AdditionalEventData["keyMaterialId"] != hexID(w.Material) {
 		t.Errorf("GenerateDataKey: %+v", gen)
 	}
-	if want := `{"encryptionContext":{"file":"7"},"keyId":"` + key + `","numberOfBytes":32}`; string(gen.RequestParameters) != want {
+	if want := `{"keyId":"` + key + `","encryptionContext":{"file":"7"},"numberOfBytes":32}`; string(gen.RequestParameters) != want {
 		t.Errorf("parameters %s, want %s", gen.RequestParameters, want)
 	}
 	if dec.ErrorCode != "DisabledException" || dec.ErrorMessage != key+" is disabled." ||
@@ -51,9 +51,9 @@ func TestAuditRecord(t *testing.T) {
 
 func TestAuditFilter(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	a, b := newKey(t, c), newKey(t, c)
-	ok(t, c.CreateAlias(bg, "alias/a", a))
+	ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/a", TargetKeyID: a})))
 	w, err := c.Encrypt(bg, a, []byte("x"), nil)
 	ok(t, err)
 	_, err = c.ReEncrypt(bg, w.Blob, nil, b)
@@ -105,7 +105,7 @@ func TestVerifyAudit(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStore(t, Options{})
-			c := s.Client("")
+			c := s.Client()
 			key := newKey(t, c)
 			for range 4 {
 				_, err := c.Encrypt(bg, key, []byte("x"), nil)
@@ -129,10 +129,10 @@ func TestVerifyAudit(t *testing.T) {
 // To append after a forged head would make the forgery genuine: refused.
 func TestForgedHeadStopsOperations(t *testing.T) {
 	s := newStore(t, Options{})
-	key := newKey(t, s.Client(""))
+	key := newKey(t, s.Client())
 	_, err := s.db.Exec("DELETE FROM audit; UPDATE audit_head SET seq = 0, hash = zeroblob(32)")
 	ok(t, err)
-	_, _, err = s.Client("").GenerateDataKey(bg, key, nil)
+	_, _, err = s.Client().GenerateDataKey(bg, key, nil)
 	if !errors.Is(err, kmsclient.ErrUnavailable) || !strings.Contains(err.Error(), "head was altered") {
 		t.Errorf("got %v", err)
 	}
@@ -145,7 +145,7 @@ func TestForgedHeadStopsOperations(t *testing.T) {
 // caller that gave up while queued leaves nothing behind.
 func TestBatchIsolation(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	key := newKey(t, c)
 	release, started := make(chan struct{}), make(chan struct{})
 	go s.writer.submit(bg, func(*tx) error { close(started); <-release; return nil })

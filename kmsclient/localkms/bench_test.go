@@ -13,7 +13,7 @@ import (
 func BenchmarkGenerateDataKey(b *testing.B) {
 	for _, clients := range []int{1, 8, 64} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			c := newStore(b, Options{}).Client("")
+			c := newStore(b, Options{}).Client()
 			key := newKey(b, c)
 			work := make(chan struct{})
 			var wg sync.WaitGroup

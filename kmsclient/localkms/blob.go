@@ -74,7 +74,7 @@ func (p blob) header() []byte {
 // keys derives message key and commitment for this header, salt and context.
 func (p blob) keys(m *material, ec []byte) (key, commitment []byte) {
 	info := slices.Concat([]byte(blobInfo), p.header(), ec)
-	out, err := hkdf.Key(sha256.New, m.key[:], p.salt, string(info), 64)
+	out, err := hkdf.Key(sha256.New, m.key, p.salt, string(info), 64)
 	if err != nil {
 		panic(err) // only for lengths out of range
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestBlobLayout(t *testing.T) {
-	id := newKeyID()
+	id := newKeyID(false)
 	m := rootKey{1}.newMaterial(id)
 	b := sealBlob(id, m, make([]byte, 32), nil)
 	if len(b) != 32+blobOverhead || len(b) >= 150 {
@@ -33,7 +33,7 @@ func TestBlobLayout(t *testing.T) {
 // A blob commits to material and context: it is refused by the commitment even
 // where the decryption would succeed.
 func TestBlobCommitment(t *testing.T) {
-	id := newKeyID()
+	id := newKeyID(false)
 	m, other := rootKey{}.newMaterial(id), rootKey{}.newMaterial(id)
 	p, _ := parseBlob(sealBlob(id, m, []byte("x"), nil))
 	key, commitment := p.keys(m, nil)
@@ -52,15 +52,18 @@ func TestBlobCommitment(t *testing.T) {
 }
 
 func TestMaterialIDIsStable(t *testing.T) {
-	id := newKeyID()
-	a, b := (rootKey{1}).newMaterial(id), (rootKey{1}).newMaterial(id)
-	if a.id == b.id || a.key == b.key {
+	id, root := newKeyID(false), rootKey{1}
+	a, b := root.newMaterial(id), root.newMaterial(id)
+	if a.id == b.id || bytes.Equal(a.key, b.key) {
 		t.Error("two materials are alike")
+	}
+	if again := root.nameMaterial(id, a.key); again.id != a.id {
+		t.Error("the same material has another id")
 	}
 }
 
 func TestKeyIDRoundTrip(t *testing.T) {
-	id := newKeyID()
+	id := newKeyID(false)
 	got, ok := parseKeyID(id.String())
 	if !ok || got != id {
 		t.Errorf("%s parses to %s, %v", id, got, ok)
@@ -95,7 +98,7 @@ func TestContextEncodingIsInjective(t *testing.T) {
 }
 
 func FuzzParseBlob(f *testing.F) {
-	id := newKeyID()
+	id := newKeyID(false)
 	b := sealBlob(id, rootKey{}.newMaterial(id), []byte("secret"), nil)
 	f.Add(b)
 	f.Add(b[:blobOverhead])

@@ -4,22 +4,22 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"os"
-	"os/user"
-	"strconv"
+	"reflect"
 
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms/shape"
 )
 
 // API is the KMS in the shape of AWS: one method per operation, inputs and
-// outputs with AWS's field names (they marshal to the JSON that `aws kms`
-// prints). Errors are *kmsclient.Error with AWS's error name and message.
-// Several goroutines may use one API.
+// outputs with AWS's member names. Errors are *kmsclient.Error with AWS's error
+// name and message. In process and over HTTP, every call takes the same way: the
+// limits of the request, the policies, the state of the key, the act, the audit
+// record. Several goroutines may use one API.
 //
 // Source: https://docs.aws.amazon.com/kms/latest/APIReference/API_Operations.html
 type API struct {
-	store     *Store
-	principal string
+	store  *Store
+	caller Caller
 }
 
 // call is one operation under way, in a transaction.
@@ -28,30 +28,42 @@ type call struct {
 	api  *API
 	op   string
 	note auditNote
+	conditions
 }
-
-// params are the request parameters an audit record shows; never plaintext.
-type params map[string]any
 
 // do runs operation op: f decides and acts, and its outcome, done or refused, is
 // recorded in the same transaction. The result is released once that is durable.
 // f refuses by returning a *kmsclient.Error, before it changes anything; any
-// other error is a failure of the store. f may run twice.
-func do[Out any](ctx context.Context, a *API, op string, p params, f func(*call) (Out, error)) (Out, error) {
+// other error is a failure of the store. f may run twice. A request with DryRun
+// is carried out and taken back.
+func do[In, Out any](ctx context.Context, a *API, op string, in *In, f func(*call) (Out, error)) (Out, error) {
+	return doChecked(ctx, a, op, in, shape.Validate(in), f)
+}
+
+func doChecked[In, Out any](ctx context.Context, a *API, op string, in *In, bad error, f func(*call) (Out, error)) (Out, error) {
 	var out, none Out
 	var refusal *kmsclient.Error
-	err := a.store.writer.submit(ctx, func(t *tx) error {
+	dry := isDryRun(in)
+	err := a.store.writer.submit(ctx, func(t *tx) (err error) {
 		c := &call{tx: t, api: a, op: op}
-		var err error
-		out, err = f(c)
+		if err = asRefusal(bad); err == nil {
+			err = c.try(dry, func() (err error) { out, err = f(c); return err })
+		}
 		refusal = nil
 		if err != nil && !errors.As(err, &refusal) {
 			return err
 		}
 		if refusal != nil {
-			refusal.Op, refusal.KeyID = op, c.note.keyARN(a.store)
+			refusal = &kmsclient.Error{
+				Op: op, KeyID: c.note.keyARN(a), Kind: refusal.Kind, Code: refusal.Code, Message: refusal.Message,
+			}
+			return c.record(shape.Params(in), nil, refusal)
 		}
-		return c.record(p, refusal)
+		var response []byte
+		if mutating[op] || op == "AssumeRole" { // whose answer tells by which access key the session will call
+			response = shape.Params(&out)
+		}
+		return c.record(shape.Params(in), response, nil)
 	})
 	switch {
 	case err != nil:
@@ -62,16 +74,60 @@ func do[Out any](ctx context.Context, a *API, op string, p params, f func(*call)
 	return out, nil
 }
 
+// try runs f. In a dry run it takes back what f did, and says so.
+func (c *call) try(dry bool, f func() error) error {
+	if !dry {
+		return f()
+	}
+	if err := c.exec("SAVEPOINT dry"); err != nil {
+		return err
+	}
+	head, moved := c.head, c.moved // what f records is taken back too
+	err := f()
+	if err == nil {
+		err = refuse("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
+	}
+	for _, q := range []string{"ROLLBACK TO dry", "RELEASE dry"} {
+		if e := c.exec(q); e != nil {
+			return e
+		}
+	}
+	c.head, c.moved, c.iamFresh = head, moved, false
+	clear(c.w.policies)
+	return err
+}
+
+func isDryRun(in any) bool {
+	f := reflect.ValueOf(in).Elem().FieldByName("DryRun")
+	return f.IsValid() && f.Bool()
+}
+
+// asRefusal puts what package shape says into the form of an answer.
+func asRefusal(err error) error {
+	var e *shape.Error
+	if errors.As(err, &e) {
+		return refuse(e.Code, "%s", e.Message)
+	}
+	return err
+}
+
 // key finds the CMK that ref names, notes it for the audit record, and checks
-// that the operation may use it in its state.
-func (c *call) key(ref string, naming naming) (*cmk, error) {
-	id, err := c.resolve(ref, naming)
+// that the caller may do the operation with it, and that its state allows it.
+func (c *call) key(ref string, n naming) (*cmk, error) { return c.keyFor(c.op, ref, n) }
+
+// keyFor is key for an operation whose permission has another name than itself.
+func (c *call) keyFor(action, ref string, n naming) (*cmk, error) {
+	id, err := c.resolve(ref, n)
 	if err != nil {
 		return nil, err
 	}
 	c.note.cmk = &id
 	k, err := c.load(id)
 	if err != nil {
+		return nil, err
+	}
+	c.ref = ref
+	if err := c.authorize(action, k); err != nil {
 		return nil, err
 	}
 	return k, c.check(k)
@@ -82,10 +138,20 @@ func (c *call) check(k *cmk) error {
 	return stateVerdict(c.op, k.state).refusal(c.arn(k))
 }
 
-func (c *call) arn(k *cmk) string { return c.w.store.keyARN(k.id) }
+// region is the Region the call is about.
+func (c *call) region() string { return c.api.region() }
 
-// context encodes an encryption context, or refuses it.
-func (c *call) context(ec kmsclient.EncryptionContext) ([]byte, error) {
+func (a *API) region() string {
+	if a.caller.Region != "" {
+		return a.caller.Region
+	}
+	return a.store.region
+}
+
+func (c *call) arn(k *cmk) string { return c.w.store.keyARN(k.region, k.id) }
+
+// encodedContext encodes an encryption context, or refuses it.
+func (c *call) encodedContext(ec kmsclient.EncryptionContext) ([]byte, error) {
 	b, err := encodeContext(ec)
 	if err != nil {
 		return nil, refuse("ValidationException", "%v", err)
@@ -94,10 +160,3 @@ func (c *call) context(ec kmsclient.EncryptionContext) ([]byte, error) {
 }
 
 func hexID(id kmsclient.MaterialID) string { return hex.EncodeToString(id[:]) }
-
-func localPrincipal() string {
-	if u, err := user.Current(); err == nil {
-		return "user/" + u.Username
-	}
-	return "user/" + strconv.Itoa(os.Getuid())
-}

@@ -2,6 +2,7 @@ package localkms
 
 import (
 	"context"
+	"encoding/hex"
 	"iter"
 	"slices"
 
@@ -16,9 +17,9 @@ type Client struct{ *API }
 // GenerateDataKey implements kmsclient.KMS.
 func (c *Client) GenerateDataKey(ctx context.Context, keyID string, ec kmsclient.EncryptionContext) ([]byte, kmsclient.Wrapped, error) {
 	out, err := c.API.GenerateDataKey(ctx, GenerateDataKeyInput{
-		KeyID: keyID, NumberOfBytes: kmsclient.DataKeySize, EncryptionContext: ec,
+		KeyID: keyID, NumberOfBytes: new(kmsclient.DataKeySize), EncryptionContext: ec,
 	})
-	return out.Plaintext, kmsclient.Wrapped{Blob: out.CiphertextBlob, KeyID: out.KeyID, Material: out.material}, err
+	return out.Plaintext, kmsclient.Wrapped{Blob: out.CiphertextBlob, KeyID: out.KeyID, Material: materialID(out.KeyMaterialID)}, err
 }
 
 // Encrypt implements kmsclient.KMS.
@@ -33,7 +34,7 @@ func (c *Client) Decrypt(ctx context.Context, blob []byte, ec kmsclient.Encrypti
 	if err != nil {
 		return nil, kmsclient.Wrapped{}, err
 	}
-	return out.Plaintext, kmsclient.Wrapped{Blob: slices.Clone(blob), KeyID: out.KeyID, Material: out.material}, nil
+	return out.Plaintext, kmsclient.Wrapped{Blob: slices.Clone(blob), KeyID: out.KeyID, Material: materialID(out.KeyMaterialID)}, nil
 }
 
 // ReEncrypt implements kmsclient.KMS.
@@ -42,19 +43,25 @@ func (c *Client) ReEncrypt(ctx context.Context, blob []byte, ec kmsclient.Encryp
 		CiphertextBlob: blob, SourceEncryptionContext: ec,
 		DestinationKeyID: toKeyID, DestinationEncryptionContext: ec,
 	})
-	return kmsclient.Wrapped{Blob: out.CiphertextBlob, KeyID: out.KeyID, Material: out.material}, err
+	return kmsclient.Wrapped{Blob: out.CiphertextBlob, KeyID: out.KeyID, Material: materialID(out.DestinationKeyMaterialID)}, err
 }
 
 // DescribeKey implements kmsclient.KMS.
 func (c *Client) DescribeKey(ctx context.Context, keyID string) (kmsclient.KeyInfo, error) {
-	out, err := c.API.DescribeKey(ctx, keyID)
+	out, err := c.API.DescribeKey(ctx, DescribeKeyInput{KeyID: keyID})
 	if err != nil {
 		return kmsclient.KeyInfo{}, err
 	}
 	m := out.KeyMetadata
 	return kmsclient.KeyInfo{
-		KeyID: m.Arn, State: m.KeyState, CurrentMaterial: out.material, Description: m.Description,
+		KeyID: m.Arn, State: m.KeyState, CurrentMaterial: materialID(m.CurrentKeyMaterialID), Description: m.Description,
 	}, nil
+}
+
+// materialID reads a KeyMaterialId of an answer; "" is none.
+func materialID(s string) (id kmsclient.MaterialID) {
+	hex.Decode(id[:], []byte(s))
+	return id
 }
 
 // Close implements kmsclient.KMS. The store stays open: whoever opened it
@@ -67,6 +74,9 @@ func (c *Client) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[Audit
 }
 
 // VerifyAudit checks the audit log of the store; see Store.VerifyAudit.
-func (c *Client) VerifyAudit(ctx context.Context) (records uint64, err error) {
-	return c.store.VerifyAudit(ctx)
+func (c *Client) VerifyAudit(ctx context.Context, kept ...Checkpoint) (records uint64, err error) {
+	return c.store.VerifyAudit(ctx, kept...)
 }
+
+// Checkpoint signs the audit log as it is now; see Store.Checkpoint.
+func (c *Client) Checkpoint(ctx context.Context) (Checkpoint, error) { return c.store.Checkpoint(ctx) }

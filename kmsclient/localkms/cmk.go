@@ -3,8 +3,8 @@ package localkms
 import (
 	"database/sql"
 	"errors"
+	"fmt"
 	"strings"
-	"time"
 
 	"kmsfs/kmsclient"
 )
@@ -14,15 +14,67 @@ const stateDeleted kmsclient.KeyState = "Deleted"
 
 // cmk is a row of table cmk, with the id of the key's current material.
 type cmk struct {
+	region      string
 	id          keyID
 	state       kmsclient.KeyState
 	spec        string
 	usage       string
 	origin      string
+	manager     string // managerCustomer, or the service of an AWS managed key
 	description string
-	created     int64 // Unix milliseconds
-	deletion    int64 // the same; 0 if none is scheduled
+	policy      int64  // row of table policy
+	created     int64  // Unix milliseconds
+	prime       string // Region of the primary; "" if not a multi-Region key
+	number      int    // of the current material; 0 before the first import
+	public      []byte // asymmetric keys: DER SubjectPublicKeyInfo
+	window      int    // days, while deletion is scheduled
+	deletion    int64  // Unix milliseconds; 0 if none is scheduled
+	period      int    // days between automatic rotations; 0 = off
+	rotation    int64  // when the next one is due; 0 if none is
+	expiry      int64  // when the first material expires; 0 if none does
 	current     kmsclient.MaterialID
+}
+
+// managerCustomer is the manager of keys that CreateKey made.
+const managerCustomer = "CUSTOMER"
+
+// insert writes a new key; its material is added after.
+func (t *tx) insert(k *cmk) error {
+	return t.exec(`INSERT INTO cmk (region, id, state, spec, usage, origin, manager, description, policy, created,
+			prime, current, public, window, deletion, period, rotation, expiry)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		k.region, k.id[:], string(k.state), k.spec, k.usage, k.origin, k.manager, k.description, k.policy, k.created,
+		k.prime, k.number, orNull(k.public), k.window, nullTime(k.deletion), k.period, nullTime(k.rotation), nullTime(k.expiry))
+}
+
+// save writes what may change of a key.
+func (t *tx) save(k *cmk) error {
+	if k.state == kmsclient.StateUnavailable {
+		k.state = kmsclient.StateEnabled // see loadAny
+	}
+	return t.exec(`UPDATE cmk SET state = ?, description = ?, policy = ?, prime = ?, current = ?, public = ?, window = ?,
+			deletion = ?, period = ?, rotation = ?, expiry = ? WHERE region = ? AND id = ?`,
+		string(k.state), k.description, k.policy, k.prime, k.number, orNull(k.public), k.window,
+		nullTime(k.deletion), k.period, nullTime(k.rotation), nullTime(k.expiry), k.region, k.id[:])
+}
+
+// nullTime is a time for the database: 0 stands for none.
+func nullTime(ms int64) any {
+	if ms == 0 {
+		return nil
+	}
+	return ms
+}
+
+// multiRegionType is PRIMARY or REPLICA, "" for a key of one Region.
+func (k *cmk) multiRegionType() string {
+	switch k.prime {
+	case "":
+		return ""
+	case k.region:
+		return "PRIMARY"
+	}
+	return "REPLICA"
 }
 
 // naming says by what an operation lets a caller name a key. AWS takes aliases
@@ -34,21 +86,19 @@ const (
 	byID
 )
 
-// resolve finds the id of the CMK that a key id, ARN, alias or alias ARN names.
-// It refuses names that are malformed, of another region or account, and
-// aliases that do not exist; a key id or ARN may be of a key that does not.
-func (t *tx) resolve(ref string, n naming) (id keyID, err error) {
-	s := t.w.store
-	if err := inRange("keyId", "length", len(ref), 1, 2048); err != nil {
-		return id, err
-	}
+// resolve finds the id of the CMK that a key id, ARN, alias or alias ARN names, in
+// the Region of the call. It refuses names that are malformed, of another Region
+// or account, and aliases that do not exist; a key id or ARN may be of a key that
+// does not.
+func (c *call) resolve(ref string, n naming) (id keyID, err error) {
+	s := c.w.store
 	name := ref
 	if rest, ok := strings.CutPrefix(ref, "arn:"); ok {
 		f := strings.SplitN(rest, ":", 5) // partition, service, region, account, resource
 		switch {
 		case len(f) != 5 || f[1] != "kms":
-			return id, refuse("NotFoundException", "Invalid keyId %s", ref)
-		case f[0] != "aws" || f[2] != s.region:
+			return id, refuse("InvalidArnException", "%s is not a KMS ARN", ref)
+		case f[0] != "aws" || f[2] != c.region():
 			return id, refuse("NotFoundException", "Invalid arn %s", f[2])
 		case f[3] != s.account:
 			return id, refuse("NotFoundException", "Key '%s' does not exist", ref)
@@ -61,7 +111,7 @@ func (t *tx) resolve(ref string, n naming) (id keyID, err error) {
 		}
 	}
 	if strings.HasPrefix(name, "alias/") && n == byIDOrAlias {
-		return t.aliasTarget(name)
+		return c.aliasTarget(name)
 	}
 	id, ok := parseKeyID(name)
 	if !ok {
@@ -70,109 +120,100 @@ func (t *tx) resolve(ref string, n naming) (id keyID, err error) {
 	return id, nil
 }
 
-// load reads a CMK; a deleted one, like an unknown one, does not exist.
-func (t *tx) load(id keyID) (*cmk, error) {
-	k, err := t.loadAny(id)
+// load reads a CMK of the call's Region; a deleted one, like an unknown one, does
+// not exist.
+func (c *call) load(id keyID) (*cmk, error) {
+	k, err := c.loadAny(c.region(), id)
 	if err == nil && (k == nil || k.state == stateDeleted) {
-		return nil, refuse("NotFoundException", "Key '%s' does not exist", t.w.store.keyARN(id))
+		return nil, refuse("NotFoundException", "Key '%s' does not exist", c.w.store.keyARN(c.region(), id))
 	}
 	return k, err
 }
 
-// loadAny reads a CMK even if it is deleted; nil if this store never had it.
-func (t *tx) loadAny(id keyID) (*cmk, error) {
-	k := &cmk{id: id}
-	var deletion sql.NullInt64
-	var current []byte
-	err := t.row(`SELECT state, spec, usage, origin, description, created, deletion,
-			(SELECT id FROM material WHERE cmk = cmk.id ORDER BY number DESC LIMIT 1)
-			FROM cmk WHERE id = ?`,
-		[]any{id[:]},
-		[]any{&k.state, &k.spec, &k.usage, &k.origin, &k.description, &k.created, &deletion, &current})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil, nil
+// selectCMK reads what scanCMK takes, for WHERE clauses to follow.
+const selectCMK = `SELECT region, id, state, spec, usage, origin, manager, description, policy, created, prime, current,
+	public, window, deletion, period, rotation, expiry,
+	(SELECT m.id FROM material m WHERE m.region = cmk.region AND m.cmk = cmk.id AND m.number = cmk.current) FROM cmk `
+
+func scanCMK(scan func(...any) error) (*cmk, error) {
+	k := &cmk{}
+	var deletion, rotation, expiry sql.NullInt64
+	var id, current []byte
+	err := scan(&k.region, &id, &k.state, &k.spec, &k.usage, &k.origin, &k.manager, &k.description, &k.policy, &k.created,
+		&k.prime, &k.number, &k.public, &k.window, &deletion, &k.period, &rotation, &expiry, &current)
+	if err != nil {
+		return nil, err
 	}
-	k.deletion = deletion.Int64
+	k.id = keyID(id)
+	k.deletion, k.rotation, k.expiry = deletion.Int64, rotation.Int64, expiry.Int64
 	copy(k.current[:], current)
+	return k, nil
+}
+
+// loadAny reads a CMK even if it is deleted; nil if this store never had it. Of a
+// locked store, keys that could be used are Unavailable.
+func (t *tx) loadAny(region string, id keyID) (*cmk, error) {
+	var k *cmk
+	err := t.each(selectCMK+"WHERE region = ? AND id = ?", []any{region, id[:]}, func(scan func(...any) (err error)) (err error) {
+		k, err = scanCMK(scan)
+		return err
+	})
+	if k != nil && t.w.store.locked && k.state == kmsclient.StateEnabled {
+		k.state = kmsclient.StateUnavailable
+	}
 	return k, err
 }
 
 // material unseals the current material of a CMK. The caller wipes it.
 func (t *tx) material(k *cmk) (*material, error) {
-	return t.materialByRef(k, materialRef(k.current[:8]))
+	m, err := t.materialByRef(k, materialRef(k.current[:8]))
+	if err == nil && m == nil {
+		err = fmt.Errorf("%w: material of key %s is missing", ErrDamaged, k.id)
+	}
+	return m, err
 }
 
 // materialByRef unseals the material a blob names; nil if the CMK has no such.
 func (t *tx) materialByRef(k *cmk, ref materialRef) (*material, error) {
 	var id, sealed []byte
-	err := t.row("SELECT id, sealed FROM material WHERE cmk = ? AND ref = ?",
-		[]any{k.id[:], ref[:]}, []any{&id, &sealed})
+	err := t.row("SELECT id, sealed FROM material WHERE region = ? AND cmk = ? AND ref = ?",
+		[]any{k.region, k.id[:], ref[:]}, []any{&id, &sealed})
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
-	}
-	if len(id) != len(kmsclient.MaterialID{}) {
+	case sealed == nil: // destroyed, deleted or expired
+		return nil, nil
+	case len(id) != len(kmsclient.MaterialID{}):
 		return nil, ErrDamaged
 	}
 	return unsealMaterial(t.w.store.root, k, kmsclient.MaterialID(id), sealed)
 }
 
-// addMaterial gives a CMK new random material, current from now on. rotation is
-// nil for the first.
-func (t *tx) addMaterial(k *cmk, number int, rotation any) error {
-	m := t.w.store.root.newMaterial(k.id)
-	defer clear(m.key[:])
+// materialRow is a row of table material about to be written.
+type materialRow struct {
+	number      int
+	rotated     int64  // 0 for the first material and for one that waits
+	rotation    string // AUTOMATIC, ON_DEMAND or ""
+	expires     int64  // 0 = never
+	description string
+}
+
+// addMaterial writes a material of a CMK. The caller makes it current, or not.
+func (t *tx) addMaterial(k *cmk, m *material, r materialRow) error {
 	ref := m.ref()
-	k.current = m.id
-	return t.exec("INSERT INTO material VALUES (?, ?, ?, ?, ?, ?, ?)",
-		k.id[:], number, m.id[:], ref[:], m.seal(t.w.store.root, k), t.now.UnixMilli(), rotation)
+	return t.exec(`INSERT INTO material (region, cmk, number, id, ref, sealed, created, rotated, rotation, expires, description)
+			VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
+		k.region, k.id[:], r.number, m.id[:], ref[:], m.seal(t.w.store.root, k), t.now.UnixMilli(),
+		nullTime(r.rotated), nullString(r.rotation), nullTime(r.expires), r.description)
 }
 
-// purgeDue destroys the material of keys whose deletion date has come, drops
-// their aliases and leaves a tombstone, with a record of its own. It runs at the
-// start of every transaction, so nobody can use a key past its date.
-func (t *tx) purgeDue() error {
-	var due []keyID
-	err := t.each("SELECT id FROM cmk WHERE state = 'PendingDeletion' AND deletion <= ?",
-		[]any{t.now.UnixMilli()}, func(scan func(...any) error) error {
-			var id []byte
-			if err := scan(&id); err != nil {
-				return err
-			}
-			due = append(due, keyID(id))
-			return nil
-		})
-	if err != nil {
-		return err
+// nullString is a text for the database: "" stands for none.
+func nullString(s string) any {
+	if s == "" {
+		return nil
 	}
-	for _, id := range due {
-		t.wiped = true
-		for _, q := range []string{
-			"UPDATE material SET sealed = NULL WHERE cmk = ?",
-			"DELETE FROM alias WHERE cmk = ?",
-			"UPDATE cmk SET state = 'Deleted' WHERE id = ?",
-		} {
-			if err := t.exec(q, id[:]); err != nil {
-				return err
-			}
-		}
-		c := &call{tx: t, api: &API{store: t.w.store}, op: "DeleteKey", note: auditNote{cmk: &id}}
-		if err := c.record(nil, nil); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// setState moves a key to a state; deletion is nil or its date.
-func (t *tx) setState(k *cmk, state kmsclient.KeyState, deletion *time.Time) error {
-	var at any
-	k.state, k.deletion = state, 0
-	if deletion != nil {
-		k.deletion = deletion.UnixMilli()
-		at = k.deletion
-	}
-	return t.exec("UPDATE cmk SET state = ?, deletion = ? WHERE id = ?", string(state), at, k.id[:])
+	return s
 }

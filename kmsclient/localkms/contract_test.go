@@ -24,7 +24,7 @@ func TestContract(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		c := s.Client("user/contract")
+		c := s.Client()
 		return c, admin{c}
 	})
 }
@@ -37,19 +37,25 @@ func (a admin) CreateKey(ctx context.Context) (string, error) {
 }
 
 func (a admin) CreateAlias(ctx context.Context, alias, key string) error {
-	return a.c.CreateAlias(ctx, alias, key)
+	return drop(a.c.CreateAlias(ctx, localkms.CreateAliasInput{AliasName: alias, TargetKeyID: key}))
 }
 
-func (a admin) Disable(ctx context.Context, key string) error { return a.c.DisableKey(ctx, key) }
+func (a admin) Disable(ctx context.Context, key string) error {
+	return drop(a.c.DisableKey(ctx, localkms.DisableKeyInput{KeyID: key}))
+}
 
-func (a admin) Enable(ctx context.Context, key string) error { return a.c.EnableKey(ctx, key) }
+func (a admin) Enable(ctx context.Context, key string) error {
+	return drop(a.c.EnableKey(ctx, localkms.EnableKeyInput{KeyID: key}))
+}
 
 func (a admin) ScheduleDeletion(ctx context.Context, key string) error {
-	_, err := a.c.ScheduleKeyDeletion(ctx, key, 7)
+	_, err := a.c.ScheduleKeyDeletion(ctx, localkms.ScheduleKeyDeletionInput{KeyID: key, PendingWindowInDays: new(7)})
 	return err
 }
 
 func (a admin) Rotate(ctx context.Context, key string) error {
-	_, err := a.c.RotateKeyOnDemand(ctx, key)
+	_, err := a.c.RotateKeyOnDemand(ctx, localkms.RotateKeyOnDemandInput{KeyID: key})
 	return err
 }
+
+func drop(_ localkms.Empty, err error) error { return err }

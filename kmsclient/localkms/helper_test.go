@@ -76,3 +76,28 @@ func refused(t testing.TB, err error, code, message string) {
 		t.Errorf("got %s %q, want %s %q", e.Code, e.Message, code, message)
 	}
 }
+
+// only drops the answer of an operation, and leaves its error.
+func only[T any](_ T, err error) error { return err }
+
+// as gives the store to "user/NAME" or "role/NAME", which it makes, with an
+// identity policy or, for "", one that allows everything.
+func as(t testing.TB, s *Store, principal, document string) *Client {
+	t.Helper()
+	p, err := ParsePrincipal(principal)
+	ok(t, err)
+	p.owner = false
+	if document == "" {
+		document = `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"*","Resource":"*"}}`
+	}
+	ok(t, s.writer.submit(bg, func(t *tx) error {
+		return errors.Join(
+			t.exec("REPLACE INTO principal VALUES (?, ?, ?, '{}', 3600, 0)", p.kind.String(), p.name, "ID"+p.String()),
+			t.exec("REPLACE INTO principal_policy VALUES (?, ?, 'test', ?)", p.kind.String(), p.name, document),
+			t.iamChanged())
+	}))
+	return s.ClientFor(Caller{Principal: p})
+}
+
+// rootHeader is the first line of a root key file without a passphrase.
+const rootHeader = "kmsfs root key 1\n"

@@ -40,7 +40,7 @@ func helper(dir string) error {
 		return err
 	}
 	defer s.Close()
-	c := s.Client("user/helper-" + strconv.Itoa(os.Getpid()))
+	c := s.Client()
 	out, err := c.CreateKey(bg, CreateKeyInput{})
 	if err != nil {
 		return err
@@ -122,7 +122,7 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	s := openStore(t, dir, Options{})
-	c := s.Client("")
+	c := s.Client()
 	key := newKey(t, c)
 	ask := func(want string) {
 		t.Helper()
@@ -136,9 +136,9 @@ func TestProcesses(t *testing.T) {
 		}
 	}
 	ask("ok")
-	ok(t, c.DisableKey(bg, key))
+	ok(t, only(c.DisableKey(bg, DisableKeyInput{KeyID: key})))
 	ask("DisabledException")
-	ok(t, c.EnableKey(bg, key))
+	ok(t, only(c.EnableKey(bg, EnableKeyInput{KeyID: key})))
 	ask("ok")
 	for _, p := range helpers {
 		p.end(t)
@@ -176,7 +176,7 @@ func TestKilledProcess(t *testing.T) {
 		p.cmd.Wait()
 	}
 	s := openStore(t, dir, Options{})
-	newKey(t, s.Client(""))
+	newKey(t, s.Client())
 	_, err := s.VerifyAudit(bg)
 	ok(t, err)
 }

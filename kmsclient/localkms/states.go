@@ -29,15 +29,26 @@ var stateRules = []struct {
 	enabled, disabled, pendingImport, pendingDeletion, unavailable verdict
 }{
 	{
-		[]string{"Decrypt", "Encrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt"},
+		[]string{
+			"Decrypt", "Encrypt", "ReEncrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext",
+			"GenerateDataKeyPair", "GenerateDataKeyPairWithoutPlaintext", "DeriveSharedSecret", "GenerateMac", "VerifyMac",
+			"GetPublicKey", "Sign", "Verify", "RotateKeyOnDemand",
+		},
 		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, refuseUnavailable,
+	},
+	{
+		[]string{"CreateGrant"},
+		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, allow,
 	},
 	{
 		[]string{"CancelKeyDeletion"},
 		refuseNotPending, refuseNotPending, refuseNotPending, allow, refuseNotPending,
 	},
 	{
-		[]string{"CreateAlias", "UpdateAlias", "UpdateKeyDescription", "ScheduleKeyDeletion"},
+		[]string{
+			"CreateAlias", "UpdateAlias", "UpdateKeyDescription", "TagResource", "UntagResource", "ScheduleKeyDeletion",
+			"GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial", "UpdatePrimaryRegion",
+		},
 		allow, allow, allow, refusePendingDeletion, allow,
 	},
 	{
@@ -45,15 +56,22 @@ var stateRules = []struct {
 		allow, allow, refusePendingImport, refusePendingDeletion, allow,
 	},
 	{
-		[]string{"RotateKeyOnDemand"},
-		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, refuseUnavailable,
+		[]string{"EnableKeyRotation", "DisableKeyRotation"},
+		allow, refuseDisabled, refuseExternal, refusePendingDeletion, refuseUnsupported,
 	},
 	{
 		[]string{"GetKeyRotationStatus"},
-		allow, allow, refuseExternal, allow, refuseUnsupported,
+		allow, allow, allow, allow, refuseUnsupported,
 	},
 	{
-		[]string{"DescribeKey", "DeleteAlias", "ListAliases", "ListKeyRotations"},
+		[]string{"ReplicateKey"},
+		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, refuseUnavailable,
+	},
+	{
+		[]string{
+			"DescribeKey", "DeleteAlias", "ListAliases", "ListKeyRotations", "GetKeyLastUsage", "GetKeyPolicy", "PutKeyPolicy",
+			"ListKeyPolicies", "ListResourceTags", "ListGrants", "RetireGrant", "RevokeGrant",
+		},
 		allow, allow, allow, allow, allow,
 	},
 }
@@ -73,7 +91,7 @@ func stateVerdict(op string, state kmsclient.KeyState) verdict {
 				return r.disabled
 			case kmsclient.StatePendingImport:
 				return r.pendingImport
-			case kmsclient.StatePendingDeletion:
+			case kmsclient.StatePendingDeletion, statePendingReplicaDeletion:
 				return r.pendingDeletion
 			case kmsclient.StateUnavailable:
 				return r.unavailable

@@ -1,4 +1,4 @@
-// Package localkms is the embedded KMS: symmetric CMKs with the names, states,
+// Package localkms is the embedded KMS: CMKs with the names, states, policies,
 // errors and answers of AWS KMS, kept in a SQLite database that many processes
 // may open at once. Key material never leaves it, and no plaintext is released
 // before the audit record of the operation is durable.
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms/unlock"
 )
 
 // Options say how Open opens a store. The zero value opens an existing one.
@@ -30,6 +31,14 @@ type Options struct {
 	Region, Account string
 	// Now is the clock for dates of keys and audit records; nil is time.Now.
 	Now func() time.Time
+	// Method is how a store that Open creates keeps its root key; nil is in a key
+	// file.
+	Method unlock.Method
+	// Secrets are the means to unlock the root key.
+	Secrets unlock.Secrets
+	// AllowLocked opens a store, whose root key there is no means to unlock, locked:
+	// its keys can be seen and managed, and not used.
+	AllowLocked bool
 	// BusyTimeout is how long an operation waits for other processes' writes;
 	// 0 is ten seconds.
 	BusyTimeout time.Duration
@@ -38,7 +47,7 @@ type Options struct {
 // What Open refuses. A missing store matches fs.ErrNotExist.
 var (
 	ErrRootKey     = errors.New("root key does not belong to this store")
-	ErrPermissions = errors.New("readable by group or others")
+	ErrPermissions = unlock.ErrPermissions
 	ErrNewer       = errors.New("store was written by a newer kmsfs")
 	ErrDamaged     = errors.New("store is damaged")
 )
@@ -47,13 +56,74 @@ var (
 // one at the same time.
 type Store struct {
 	dir     string
+	id      []byte // random, 16 bytes
 	account string
 	region  string
 	now     func() time.Time
 	root    rootKey
+	key     *unlock.RootKey // where root comes from; nil while locked
+	locked  bool            // root is not known; keys are Unavailable
 	db      *sql.DB
 	writer  *writer
+
+	computing, generating *slots
+
+	credentials credentials
+	refusals    refusals
 }
+
+// unlock takes the root key out of its file. Without the means to, or while the
+// KMS that has it cannot be reached or refuses, the store stays locked, if that
+// is allowed; a wrong passphrase is an error.
+func (s *Store) unlock(o Options) error {
+	sealed, err := unlock.Read(filepath.Join(s.dir, rootName))
+	if err != nil {
+		return err
+	}
+	defer sealed.Wipe()
+	key, err := sealed.Unlock(context.Background(), o.Secrets)
+	if err != nil {
+		missing := errors.Is(err, unlock.ErrNoSecret) || kmsclient.Retryable(err) || kmsclient.Refused(err)
+		if o.AllowLocked && missing {
+			s.locked = true
+			return nil
+		}
+		return err
+	}
+	s.key, s.root = key, *key.Bytes()
+	return nil
+}
+
+// UnlockMethod tells how the root key of the store in dir is kept.
+func UnlockMethod(dir string) (unlock.Kind, error) {
+	sealed, err := unlock.Read(filepath.Join(dir, rootName))
+	if err != nil {
+		return "", err
+	}
+	defer sealed.Wipe()
+	return sealed.Kind, nil
+}
+
+// ChangeUnlock keeps the root key by another method from now on. Processes that
+// have the store open go on as before. Copies of the old root.key, in backups too,
+// still open by the old method.
+func (s *Store) ChangeUnlock(ctx context.Context, m unlock.Method) error {
+	if s.locked {
+		return errLocked
+	}
+	release, err := lockDir(s.dir, false)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := unlock.Change(ctx, filepath.Join(s.dir, rootName), s.key, m); err != nil {
+		return err
+	}
+	return s.recordOwn(ctx, "ChangeUnlockMethod")
+}
+
+// Locked reports whether the store was opened without its root key.
+func (s *Store) Locked() bool { return s.locked }
 
 // Names of the files of a store; SQLite adds kms.db-wal and kms.db-shm.
 const (
@@ -94,16 +164,20 @@ func open(dir string, o Options) (_ *Store, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	unlock, err := lockDir(dir, o.Create)
+	release, err := lockDir(dir, o.Create)
 	if err != nil {
 		return nil, err
 	}
-	defer unlock()
-	if err := prepareFiles(dir, o.Create); err != nil {
+	defer release()
+	if err := unlock.Clean(filepath.Join(dir, rootName)); err != nil {
+		return nil, err
+	}
+	if err := prepareFiles(dir, o); err != nil {
 		return nil, err
 	}
 	s := &Store{dir: dir, now: o.Now}
-	if s.root, err = readRootKey(filepath.Join(dir, rootName)); err != nil {
+	s.computing, s.generating = newSlots()
+	if err := s.unlock(o); err != nil {
 		return nil, err
 	}
 	if s.db, err = openDB(filepath.Join(dir, dbName), o.BusyTimeout); err != nil {
@@ -122,7 +196,7 @@ func open(dir string, o Options) (_ *Store, err error) {
 	}
 	// Keys whose deletion came due while nobody looked lose their material now. A
 	// store with a forged audit log does nothing any more, but VerifyAudit must open it.
-	err = s.writer.submit(context.Background(), func(*tx) error { return nil })
+	err = s.writer.submit(context.Background(), (*tx).adoptTail)
 	if err != nil && !errors.Is(err, errHead) {
 		s.writer.close()
 		return nil, damaged(err)
@@ -134,29 +208,36 @@ func open(dir string, o Options) (_ *Store, err error) {
 // begun later fail with kmsclient.ErrUnavailable.
 func (s *Store) Close() error {
 	s.writer.close()
+	s.computing.close()
 	err := s.db.Close()
 	clear(s.root[:])
+	if s.key != nil {
+		s.key.Wipe()
+	}
 	return err
 }
 
 // Dir is the directory the store was opened in.
 func (s *Store) Dir() string { return s.dir }
 
-// Client is the view that principal has of the store; audit records name it.
-// A principal is "user/NAME" or "role/NAME"; "" stands for the local user,
-// "user/<login name>". Closing the client leaves the store open.
-func (s *Store) Client(principal string) *Client {
-	if principal == "" {
-		principal = localPrincipal()
+// Client gives the store to the local user, as this process's doing. Closing the
+// client leaves the store open.
+func (s *Store) Client() *Client { return s.ClientFor(Caller{Principal: LocalUser()}) }
+
+// ClientFor gives the store to a caller. In process, where there is no address,
+// the user agent is the process.
+func (s *Store) ClientFor(c Caller) *Client {
+	if c.SourceIP == "" && c.UserAgent == "" {
+		c.UserAgent = fmt.Sprintf("kmsfs pid %d", os.Getpid())
 	}
-	return &Client{API: &API{store: s, principal: principal}}
+	return &Client{API: &API{store: s, caller: c}}
 }
 
-func (s *Store) arn(resource string) string {
-	return "arn:aws:kms:" + s.region + ":" + s.account + ":" + resource
+func (s *Store) arn(region, resource string) string {
+	return "arn:aws:kms:" + region + ":" + s.account + ":" + resource
 }
 
-func (s *Store) keyARN(id keyID) string { return s.arn("key/" + id.String()) }
+func (s *Store) keyARN(region string, id keyID) string { return s.arn(region, "key/"+id.String()) }
 
 // checkPrivate refuses a file or directory that group or others may touch.
 func checkPrivate(path string) error {
@@ -176,7 +257,8 @@ func checkPrivate(path string) error {
 
 // prepareFiles checks the files of the store, and makes root key and an empty
 // database if create says so. The caller holds the directory's lock.
-func prepareFiles(dir string, create bool) error {
+func prepareFiles(dir string, o Options) error {
+	create := o.Create
 	root, db := filepath.Join(dir, rootName), filepath.Join(dir, dbName)
 	rootErr, dbErr := checkPrivate(root), checkPrivate(db)
 	noRoot, noDB := errors.Is(rootErr, fs.ErrNotExist), errors.Is(dbErr, fs.ErrNotExist)
@@ -196,9 +278,15 @@ func prepareFiles(dir string, create bool) error {
 		}
 	}
 	if noRoot {
-		if err := createRootKey(root); err != nil {
+		method := o.Method
+		if method == nil {
+			method = unlock.KeyFile{}
+		}
+		key, err := unlock.Create(context.Background(), root, method)
+		if err != nil {
 			return err
 		}
+		key.Wipe()
 	}
 	if noDB { // SQLite gives its other files the mode of this one
 		f, err := os.OpenFile(db, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)

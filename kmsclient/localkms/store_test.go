@@ -3,6 +3,7 @@ package localkms
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -28,7 +29,7 @@ func TestOpenMissing(t *testing.T) {
 
 func TestFilesArePrivate(t *testing.T) {
 	s := newStore(t, Options{})
-	newKey(t, s.Client(""))
+	newKey(t, s.Client())
 	entries, err := os.ReadDir(s.Dir())
 	ok(t, err)
 	if len(entries) < 4 {
@@ -51,7 +52,7 @@ func TestOpenRefusesReadable(t *testing.T) {
 		".": 0o750, rootName: 0o640, dbName: 0o604, dbName + "-wal": 0o660,
 	} {
 		s := newStore(t, Options{})
-		newKey(t, s.Client("")) // so that a log exists
+		newKey(t, s.Client()) // so that a log exists
 		path := filepath.Join(s.Dir(), name)
 		ok(t, os.Chmod(path, mode))
 		_, err := Open(s.Dir(), Options{Create: true})
@@ -95,7 +96,7 @@ func TestRootKey(t *testing.T) {
 func TestOpenRefusesDamagedAndNewer(t *testing.T) {
 	s := newStore(t, Options{})
 	dir, path := s.Dir(), filepath.Join(s.Dir(), dbName)
-	_, err := s.db.Exec("PRAGMA user_version = 2")
+	_, err := s.db.Exec(fmt.Sprintf("PRAGMA user_version = %d", schemaVersion+1))
 	ok(t, err)
 	if _, err := Open(dir, Options{}); !errors.Is(err, ErrNewer) {
 		t.Errorf("newer schema: %v", err)
@@ -110,7 +111,7 @@ func TestOpenRefusesDamagedAndNewer(t *testing.T) {
 // A key whose sealed material was swapped for another's does not open.
 func TestMaterialIsBoundToItsKey(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	keys := []string{newKey(t, c), newKey(t, c)}
 	_, err := s.db.Exec("UPDATE material SET sealed = (SELECT sealed FROM material ORDER BY cmk LIMIT 1)")
 	ok(t, err)
@@ -137,13 +138,13 @@ func TestCreateRace(t *testing.T) {
 				return
 			}
 			defer s.Close()
-			if _, err := s.Client("").CreateKey(bg, CreateKeyInput{}); err != nil {
+			if _, err := s.Client().CreateKey(bg, CreateKeyInput{}); err != nil {
 				t.Error(err)
 			}
 		})
 	}
 	wg.Wait()
-	out, err := openStore(t, dir, Options{}).Client("").ListKeys(bg, Page{})
+	out, err := openStore(t, dir, Options{}).Client().ListKeys(bg, ListKeysInput{Page{}})
 	ok(t, err)
 	if len(out.Keys) != 8 {
 		t.Errorf("%d keys, want 8", len(out.Keys))
@@ -165,13 +166,13 @@ func TestCreateResumes(t *testing.T) {
 		if _, err := Open(dir, Options{}); !errors.Is(err, fs.ErrNotExist) {
 			t.Errorf("%v: open without create: %v", files, err)
 		}
-		newKey(t, openStore(t, dir, Options{Create: true}).Client(""))
+		newKey(t, openStore(t, dir, Options{Create: true}).Client())
 	}
 }
 
 func TestNoMaterialInClear(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	id, _ := parseKeyID(newKey(t, c)[len("arn:aws:kms:us-east-1:000000000000:key/"):])
 	key, w, err := c.GenerateDataKey(bg, id.String(), kmsclient.EncryptionContext{"a": "b"})
 	ok(t, err)
@@ -181,7 +182,7 @@ func TestNoMaterialInClear(t *testing.T) {
 	ok(t, err)
 	var m *material
 	ok(t, s.writer.submit(bg, func(t *tx) error {
-		k, err := t.load(id)
+		k, err := t.loadAny("us-east-1", id)
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func TestNoMaterialInClear(t *testing.T) {
 		b, err := os.ReadFile(filepath.Join(s.Dir(), e.Name()))
 		ok(t, err)
 		for what, secret := range map[string][]byte{
-			"material": m.key[:], "data key": key, "plaintext": []byte("a plaintext to look for"), "root key": s.root[:],
+			"material": m.key, "data key": key, "plaintext": []byte("a plaintext to look for"), "root key": s.root[:],
 			"blob": w.Blob,
 		} {
 			if bytes.Contains(b, secret) {
@@ -207,7 +208,7 @@ func TestNoMaterialInClear(t *testing.T) {
 // When the disk is full, operations fail cleanly, and go on when it is not.
 func TestFullDisk(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	key := newKey(t, c)
 	limit := func(pages string) {
 		ok(t, s.writer.submit(bg, func(t *tx) error {
@@ -234,7 +235,7 @@ func TestFullDisk(t *testing.T) {
 
 func TestClosed(t *testing.T) {
 	s := newStore(t, Options{})
-	c := s.Client("")
+	c := s.Client()
 	ok(t, s.Close())
 	ok(t, s.Close())
 	if _, err := c.DescribeKey(bg, "alias/x"); !errors.Is(err, kmsclient.ErrUnavailable) {

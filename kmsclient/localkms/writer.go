@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms/policy"
 )
 
 // maxBatch is how many operations share a transaction at most.
@@ -27,6 +28,10 @@ type writer struct {
 	quit  chan struct{} // closed by close
 	done  chan struct{} // closed when the goroutine has ended
 	once  sync.Once
+
+	// Of the goroutine alone: what the tables of IAM say, key policies by their ids.
+	iam      iamCache
+	policies map[int64]*policy.Policy
 }
 
 // job is an operation in the queue. Whoever moves state off jobQueued owns it:
@@ -49,8 +54,11 @@ type tx struct {
 	w     *writer
 	now   time.Time
 	head  chainHead
-	moved bool // head has moved
-	wiped bool // material was destroyed
+	start uint64 // length of the audit log before the transaction
+	moved bool   // head has moved
+	wiped bool   // material was destroyed
+
+	iamFresh bool // the cache of IAM has been compared with the database
 }
 
 func newWriter(s *Store) (*writer, error) {
@@ -59,7 +67,7 @@ func newWriter(s *Store) (*writer, error) {
 		return nil, err
 	}
 	w := &writer{
-		store: s, conn: conn, stmts: map[string]*sql.Stmt{},
+		store: s, conn: conn, stmts: map[string]*sql.Stmt{}, policies: map[int64]*policy.Policy{},
 		queue: make(chan *job, maxBatch), quit: make(chan struct{}), done: make(chan struct{}),
 	}
 	go w.loop()
@@ -169,13 +177,14 @@ func (w *writer) commit(batch []*job) (jobFailed bool, err error) {
 	}
 	defer func() {
 		if err != nil {
-			w.conn.ExecContext(context.Background(), "ROLLBACK") // may have happened already
+			w.conn.ExecContext(context.Background(), "ROLLBACK")       // may have happened already
+			w.iam, w.policies = iamCache{}, map[int64]*policy.Policy{} // may hold what was taken back
 		}
 	}()
 	if err := t.loadHead(); err != nil {
 		return false, err
 	}
-	if err := t.purgeDue(); err != nil {
+	if err := t.runDue(); err != nil {
 		return false, err
 	}
 	for _, j := range batch {

@@ -1,6 +1,7 @@
 package shape
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"maps"
@@ -104,7 +105,9 @@ func (e *encoder) value(m *member, f reflect.Value) {
 	}
 	switch m.Kind {
 	case String:
-		e.text(f.String())
+		if !m.Document || e.style != CLI || !e.document(f.String()) {
+			e.text(f.String())
+		}
 	case Boolean:
 		e.buf = strconv.AppendBool(e.buf, f.Bool())
 	case Integer:
@@ -138,6 +141,16 @@ func (e *encoder) value(m *member, f reflect.Value) {
 	case Structure:
 		e.structure(m.inner, f)
 	}
+}
+
+// document prints a text that is JSON, in lines of its own; false if it is not.
+func (e *encoder) document(s string) bool {
+	out := bytes.NewBuffer(e.buf)
+	if json.Indent(out, []byte(strings.TrimSpace(s)), strings.Repeat("    ", e.depth), "    ") != nil {
+		return false
+	}
+	e.buf = out.Bytes()
+	return true
 }
 
 func (e *encoder) open(bracket byte) {

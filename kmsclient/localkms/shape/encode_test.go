@@ -110,6 +110,32 @@ func TestEncodeCLI(t *testing.T) {
 	}
 }
 
+// A document is text on the wire and in the audit log, and JSON for `aws`.
+func TestEncodeDocument(t *testing.T) {
+	type policy struct {
+		Name     string
+		Document string `kms:"document"`
+	}
+	for text, cli := range map[string]string{
+		" {\"A\":[\"<\",1],\"B\":{}}\n": "{\n        \"A\": [\n            \"<\",\n            1\n        ],\n        \"B\": {}\n    }",
+		"{not JSON}":                    `"{not JSON}"`,
+		"":                              `""`,
+	} {
+		out := policy{"n", text}
+		if got, want := string(Encode(out, CLI)), "{\n    \"Name\": \"n\",\n    \"Document\": "+cli+"\n}"; got != want {
+			t.Errorf("%q prints as %s, want %s", text, got, want)
+		}
+		var back policy
+		if err := json.Unmarshal(Encode(out, Wire), &back); err != nil || back != out {
+			t.Errorf("%q comes back as %q, %v", text, back.Document, err)
+		}
+	}
+	var got struct{ Document string }
+	if err := json.Unmarshal(Params(policy{Document: "{}"}), &got); err != nil || got.Document != "{}" {
+		t.Errorf("in the audit log: %+v, %v", got, err)
+	}
+}
+
 func TestEncodeTime(t *testing.T) {
 	local := time.Local
 	time.Local = time.FixedZone("", -7*3600)

@@ -39,7 +39,7 @@ type Member struct {
 
 	Nested reflect.Type // struct type of a Structure, or of the items of a List
 
-	Required, Secret, Unsupported bool
+	Required, Secret, Unsupported, Document bool
 
 	Length     *Bounds // nil for none, like the following
 	Range      *Bounds

@@ -136,6 +136,9 @@ func TestMistakes(t *testing.T) {
 		"field A: constraint of another kind on a string": struct {
 			A string `kms:"item.len=1:2"`
 		}{},
+		"A: constraint of another kind on a blob": struct {
+			A []byte `kms:"document"`
+		}{},
 		"A: constraint of another kind on a string": struct {
 			A string `kms:"item.enum=X|Y"`
 		}{},

@@ -24,6 +24,7 @@
 //	item.len, item.enum  the same for each string of a list
 //	secret           its value is in no message and no audit record
 //	unsupported      AWS knows the member and this KMS refuses it; of any Go type
+//	document         a string that is JSON: style CLI prints it as such, like `aws`
 //
 // The tag pattern is a regular expression as AWS writes it, for the whole string.
 //

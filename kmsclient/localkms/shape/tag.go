@@ -26,6 +26,8 @@ func (m *member) readTag(tag reflect.StructTag) error {
 			m.Secret = true
 		case "unsupported":
 			m.Unsupported = true
+		case "document":
+			m.Document = true
 		case "len":
 			m.Length, err = parseBounds(value)
 		case "item.len":
@@ -60,7 +62,7 @@ func (m *member) compile() error {
 		m.Range != nil && m.Kind != Integer,
 		m.ItemLength != nil && !items,
 		m.Enum != nil && (m.enumOfItems != items || !text && !items),
-		m.Pattern != "" && !text:
+		(m.Pattern != "" || m.Document) && !text:
 		return fmt.Errorf("constraint of another kind on a %v", m.Kind)
 	case m.Secret && m.inner != nil:
 		return fmt.Errorf("secret on a %v, not on the members within", m.Kind)

@@ -1,0 +1,139 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"golang.org/x/term"
+
+	"kmsfs/config"
+	"kmsfs/fs/cipherdir"
+	"kmsfs/kmsclient"
+	"kmsfs/kmsclient/localkms"
+	"kmsfs/kmsclient/localkms/unlock"
+)
+
+// secrets are the ways to unlock an embedded KMS: its passphrase from the file
+// of the settings or else from the terminal, and the KMS that has its root key.
+func secrets(s config.Settings) unlock.Secrets {
+	o := unlock.Secrets{KMS: openUnlockKMS(s)}
+	switch {
+	case s.PassphraseFile != "":
+		o.Passphrase = func() ([]byte, error) { return readPassphraseFile(s.PassphraseFile) }
+	case hasTerminal():
+		o.Passphrase = func() ([]byte, error) { return askPassphrase("Passphrase of the key store: ") }
+	}
+	return o
+}
+
+// openUnlockKMS opens the KMS that a root key is wrapped by.
+func openUnlockKMS(s config.Settings) func(context.Context, string) (kmsclient.KMS, error) {
+	return func(_ context.Context, uri string) (kmsclient.KMS, error) {
+		u, err := config.ParseKMSURI(uri)
+		if err != nil {
+			return nil, err
+		}
+		return openProvider(s, u)
+	}
+}
+
+func readPassphraseFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("passphrase: %w", err)
+	}
+	defer f.Close()
+	return unlock.ReadPassphraseFD(int(f.Fd()))
+}
+
+func hasTerminal() bool {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return false
+	}
+	tty.Close()
+	return true
+}
+
+// askPassphrase asks on the terminal, whatever standard input and output are.
+func askPassphrase(prompt string) ([]byte, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, unlock.ErrNoSecret
+	}
+	defer tty.Close()
+	fmt.Fprint(tty, prompt)
+	p, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(tty)
+	if err != nil {
+		return nil, fmt.Errorf("passphrase: %w", err)
+	}
+	return p, nil
+}
+
+// newPassphrase is the passphrase to be: from the file, or twice from the
+// terminal.
+func newPassphrase(file string) ([]byte, error) {
+	if file != "" {
+		return readPassphraseFile(file)
+	}
+	first, err := askPassphrase("New passphrase: ")
+	if err != nil {
+		return nil, err
+	}
+	second, err := askPassphrase("The same again: ")
+	defer clear(second)
+	if err != nil || string(first) != string(second) {
+		clear(first)
+		return nil, errors.Join(err, errors.New("the two passphrases differ"))
+	}
+	return first, nil
+}
+
+// daemonPassphrase is the passphrase that a mount of dir will need; nil if none.
+// What is wrong with dir or its KMS is for the daemon to say.
+func daemonPassphrase(s config.Settings, dir string) ([]byte, error) {
+	store, err := openStore(dir, true)
+	if err != nil {
+		return nil, nil
+	}
+	defer store.Close()
+	cfg, err := cipherdir.ReadConfig(store)
+	if err != nil {
+		return nil, nil
+	}
+	uri, err := chooseKMS(s, cfg)
+	if err != nil || uri.Scheme != config.SchemeLocal {
+		return nil, nil
+	}
+	kmsDir, err := localDir(uri)
+	if err != nil {
+		return nil, nil
+	}
+	if kind, err := localkms.UnlockMethod(kmsDir); err != nil || kind != unlock.KindPassphrase {
+		return nil, nil
+	}
+	ask := secrets(s).Passphrase
+	if ask == nil {
+		return nil, nil
+	}
+	return ask()
+}
+
+// filledPipe gives a pipe from which secret can be read, and wipes it. A pipe
+// holds more than a passphrase can have.
+func filledPipe(secret []byte) (*os.File, error) {
+	defer clear(secret)
+	r, w, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	_, err = w.Write(secret)
+	if err := errors.Join(err, w.Close()); err != nil {
+		r.Close()
+		return nil, err
+	}
+	return r, nil
+}
