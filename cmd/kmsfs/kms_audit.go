@@ -71,6 +71,7 @@ func auditVerb(open openKMS) *cobra.Command {
 	cmd.Flags().StringVar(&f.KeyID, "key", "", "only operations on this `KEY` (id, ARN or alias/NAME)")
 	cmd.Flags().StringVar(&f.Principal, "principal", "", "only by this `PRINCIPAL`: user/NAME, role/NAME, an ARN or an access key id")
 	cmd.Flags().StringVar(&f.Operation, "operation", "", "only this `OPERATION`, as Decrypt")
+	cmd.Flags().StringVar(&f.FileSystem, "file-system", "", "only for the cipher directory with this `FSID`")
 	cmd.Flags().BoolVar(&f.Errors, "errors", false, "only what was refused")
 	cmd.Flags().Var((*timeValue)(&f.Since), "since", "not before this `DATE` (2006-01-02T15:04:05Z) or that long ago (24h)")
 	cmd.Flags().Var((*timeValue)(&f.Until), "until", "before this `DATE`, or that long ago")

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -61,12 +62,14 @@ func (a *app) serveCommand() *cobra.Command {
 			if config != nil {
 				scheme = "https"
 			}
+			go store.Tend(cmd.Context(), time.Minute)
 			// On stdout, so that a script learns a port chosen by the system (:0).
 			fmt.Fprintf(cmd.OutOrStdout(), "%s://%s\n", scheme, l.Addr())
 			return kmsserver.New(kmsserver.NewEngine(store), o).Serve(cmd.Context(), l)
 		},
 	}
 	f := cmd.Flags()
+	a.settings.AddFlags(f, "log-level")
 	f.StringVar(&listen, "listen", "127.0.0.1:7600", "`HOST:PORT` to listen on")
 	f.StringVar(&cert, "tls-cert", "", "certificate, a PEM `FILE`")
 	f.StringVar(&key, "tls-key", "", "its private key, a PEM `FILE`")

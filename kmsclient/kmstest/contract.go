@@ -114,7 +114,8 @@ func (e *env) opens(w kmsclient.Wrapped, text string) {
 	if string(got) != text {
 		e.Errorf("decrypted %d bytes that are not the %d encrypted", len(got), len(text))
 	}
-	if info.KeyID != w.KeyID || info.Material != w.Material || !bytes.Equal(info.Blob, w.Blob) {
+	sameMaterial := w.Material.IsZero() || info.Material == w.Material // AWS's Encrypt names none
+	if info.KeyID != w.KeyID || !sameMaterial || !bytes.Equal(info.Blob, w.Blob) {
 		e.Errorf("decrypt reports key %s material %x, the blob was made with %s, %x",
 			info.KeyID, info.Material, w.KeyID, w.Material)
 	}

@@ -162,13 +162,16 @@ func TestSlots(t *testing.T) {
 	var wg sync.WaitGroup
 	for range 8 {
 		wg.Go(func() {
-			ok(t, limited.run(bg, s, func() {
+			err := limited.run(bg, s, func() {
 				n := running.Add(1)
 				for m := most.Load(); n > m && !most.CompareAndSwap(m, n); m = most.Load() {
 				}
 				time.Sleep(2 * time.Millisecond)
 				running.Add(-1)
-			}))
+			})
+			if err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	wg.Wait()

@@ -59,8 +59,12 @@ func (c *call) metadata(k *cmk) (*KeyMetadata, error) {
 	}
 	if k.origin == originExternal && k.state != kmsclient.StatePendingImport {
 		m.ExpirationModel = "KEY_MATERIAL_DOES_NOT_EXPIRE"
-		if k.expiry != 0 {
-			m.ExpirationModel, m.ValidTo = "KEY_MATERIAL_EXPIRES", timestamp(k.expiry)
+		valid, err := c.validTo(k)
+		if err != nil {
+			return nil, err
+		}
+		if valid != 0 {
+			m.ExpirationModel, m.ValidTo = modelExpires, timestamp(valid)
 		}
 	}
 	var err error

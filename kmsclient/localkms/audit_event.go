@@ -1,6 +1,7 @@
 package localkms
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -35,6 +36,14 @@ type Event struct {
 	RecipientAccountID  string            `json:"recipientAccountId"`
 	EventCategory       string            `json:"eventCategory"`
 	TLSDetails          *TLSDetails       `json:"tlsDetails,omitempty"`
+}
+
+// FileSystem is the id of the cipher directory that the operation was for, as its
+// encryption context says (docs/format.md); "" if it says nothing.
+func (e *Event) FileSystem() string {
+	p := struct{ EncryptionContext, SourceEncryptionContext map[string]string }{}
+	json.Unmarshal(e.RequestParameters, &p) // of another form: no context
+	return cmp.Or(p.EncryptionContext["kmsfs:fs"], p.SourceEncryptionContext["kmsfs:fs"])
 }
 
 // Identity says who called.

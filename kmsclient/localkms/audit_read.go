@@ -24,6 +24,9 @@ type AuditFilter struct {
 	Principal string
 	Operation string // "Decrypt"; "" for all
 	Errors    bool   // only what was refused
+	// FileSystem is the id of a cipher directory, as the encryption contexts of its
+	// data keys name it; "" for all.
+	FileSystem string
 }
 
 // admits applies what the database does not filter by.
@@ -32,6 +35,9 @@ func (f *AuditFilter) admits(e *Event) bool {
 		return false
 	}
 	if f.Operation != "" && e.EventName != f.Operation || f.Errors && e.ErrorCode == "" {
+		return false
+	}
+	if f.FileSystem != "" && e.FileSystem() != f.FileSystem {
 		return false
 	}
 	who := &e.UserIdentity

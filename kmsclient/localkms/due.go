@@ -1,6 +1,7 @@
 package localkms
 
 import (
+	"context"
 	"slices"
 	"time"
 
@@ -41,6 +42,22 @@ func (t *tx) runDue() error {
 		}
 	}
 	return nil
+}
+
+// Tend does what the clock asks for every so often, until ctx ends: for a process
+// that keeps the store open and may have no calls for a long time. Failures show
+// again at the next call.
+func (s *Store) Tend(ctx context.Context, every time.Duration) {
+	ticks := time.NewTicker(every)
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			_ = s.writer.submit(ctx, func(*tx) error { return nil })
+		}
+	}
 }
 
 // recordDue writes the audit record of something that nobody asked for.

@@ -95,6 +95,15 @@ func (t *tx) reconsider(k *cmk) error {
 	return nil
 }
 
+// validTo is when the first of the materials expires that are the key's for good;
+// 0 if none does. k.expiry counts one that waits for its rotation as well.
+func (t *tx) validTo(k *cmk) (int64, error) {
+	var first sql.NullInt64
+	err := t.row("SELECT min(expires) FROM material WHERE region = ? AND cmk = ? AND number <= ? AND sealed IS NOT NULL",
+		[]any{k.region, k.id[:], k.number}, []any{&first})
+	return first.Int64, err
+}
+
 // rotateImported makes the material current that was imported for that, in all
 // Regions. Each replica that is to stay must have been given it.
 func (c *call) rotateImported(k *cmk) error {

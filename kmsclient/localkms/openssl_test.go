@@ -187,13 +187,3 @@ func TestOpenSSLWrapsImports(t *testing.T) {
 		}
 	}
 }
-
-// wrapOAEP is wrapped without openssl, for tests that wrap a lot.
-func wrapOAEP(t testing.TB, public, material []byte) []byte {
-	t.Helper()
-	p, err := keyspec.ParsePublic(public)
-	ok(t, err)
-	b, err := p.Encrypt(keyspec.OAEPSHA256, material)
-	ok(t, err)
-	return b
-}

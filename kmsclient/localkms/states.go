@@ -47,7 +47,7 @@ var stateRules = []struct {
 	{
 		[]string{
 			"CreateAlias", "UpdateAlias", "UpdateKeyDescription", "TagResource", "UntagResource", "ScheduleKeyDeletion",
-			"GetParametersForImport", "ImportKeyMaterial", "DeleteImportedKeyMaterial", "UpdatePrimaryRegion",
+			"GetParametersForImport", "ImportKeyMaterial", "UpdatePrimaryRegion",
 		},
 		allow, allow, allow, refusePendingDeletion, allow,
 	},
@@ -70,7 +70,7 @@ var stateRules = []struct {
 	{
 		[]string{
 			"DescribeKey", "DeleteAlias", "ListAliases", "ListKeyRotations", "GetKeyLastUsage", "GetKeyPolicy", "PutKeyPolicy",
-			"ListKeyPolicies", "ListResourceTags", "ListGrants", "RetireGrant", "RevokeGrant",
+			"ListKeyPolicies", "ListResourceTags", "ListGrants", "RetireGrant", "RevokeGrant", "DeleteImportedKeyMaterial",
 		},
 		allow, allow, allow, allow, allow,
 	},
@@ -115,7 +115,9 @@ func (v verdict) refusal(arn string) error {
 	case refuseNotPending:
 		return refuse("KMSInvalidStateException", "%s is not pending deletion.", arn)
 	case refusePendingImport:
-		return refuse("KMSInvalidStateException", "%s is pending import.", arn)
+		e := refuse("KMSInvalidStateException", "%s is pending import.", arn)
+		e.Kind = kmsclient.ErrDisabled // cached data keys go, as they do when it is disabled
+		return e
 	case refuseExternal:
 		return refuse("UnsupportedOperationException", "%s origin is EXTERNAL which is not valid for this operation.", arn)
 	case refuseUnavailable:

@@ -35,7 +35,7 @@ UntagResource                       ok ok ok 3  ok
 ScheduleKeyDeletion                 ok ok ok 3  ok
 GetParametersForImport              ok ok ok 3  ok
 ImportKeyMaterial                   ok ok ok 3  ok
-DeleteImportedKeyMaterial           ok ok ok 3  ok
+DeleteImportedKeyMaterial           ok ok ok ok ok
 UpdatePrimaryRegion                 ok ok ok 3  ok
 EnableKey                           ok ok 5  3  ok
 DisableKey                          ok ok 5  3  ok
@@ -64,7 +64,7 @@ func TestStatesTable(t *testing.T) {
 		"1":  {"DisabledException", "K is disabled.", kmsclient.ErrDisabled},
 		"3":  {"KMSInvalidStateException", "K is pending deletion.", kmsclient.ErrPendingDeletion},
 		"4":  {"KMSInvalidStateException", "K is not pending deletion.", kmsclient.ErrInvalidRequest},
-		"5":  {"KMSInvalidStateException", "K is pending import.", kmsclient.ErrInvalidRequest},
+		"5":  {"KMSInvalidStateException", "K is pending import.", kmsclient.ErrDisabled},
 		"6":  {"UnsupportedOperationException", "K origin is EXTERNAL which is not valid for this operation.", kmsclient.ErrInvalidRequest},
 		"11": {"KMSInvalidStateException", "K is unavailable.", kmsclient.ErrUnavailable},
 		"un": {"UnsupportedOperationException", "", kmsclient.ErrInvalidRequest},
