@@ -131,6 +131,7 @@ func TestGrantRefused(t *testing.T) {
 	s := newStore(t, Options{})
 	c := s.Client()
 	alice := as(t, s, "user/alice", noKMS)
+	as(t, s, "role/worker", noKMS)
 	symmetric := newKey(t, c)
 	create := func(in CreateKeyInput) string {
 		out, err := c.CreateKey(bg, in)
@@ -174,6 +175,8 @@ func TestGrantRefused(t *testing.T) {
 		"long name":          {symmetric, arnUser + "alice", "", "Decrypt", subset(kmsclient.EncryptionContext{strings.Repeat("n", 9000): "v"}), validation},
 		"unknown user":       {symmetric, arnUser + "bob", "", "Decrypt", nil, noPrincipal},
 		"unknown role":       {symmetric, arnRole + "alice", "", "Decrypt", nil, noPrincipal},
+		"no session":         {symmetric, arnSession + "worker", "", "Decrypt", nil, noPrincipal},
+		"session and more":   {symmetric, arnSession + "worker/a/b", "", "Decrypt", nil, noPrincipal},
 		"no ARN":             {symmetric, "alice", "", "Decrypt", nil, noPrincipal},
 		"foreign account":    {symmetric, "arn:aws:iam::111111111111:root", "", "Decrypt", nil, noPrincipal},
 		"retiring unknown":   {symmetric, arnUser + "alice", arnUser + "bob", "Decrypt", nil, noPrincipal},

@@ -31,13 +31,19 @@ func newImporter(t testing.TB, c *Client, in CreateKeyInput) importer {
 	return importerOf(t, c, made.KeyMetadata.Arn)
 }
 
+// importerOf has an import token without the wait for a new wrapping key, which
+// other tests have.
 func importerOf(t testing.TB, c *Client, key string) importer {
 	t.Helper()
-	params, err := c.GetParametersForImport(bg, GetParametersForImportInput{
-		KeyID: key, WrappingAlgorithm: string(keyspec.OAEPSHA256), WrappingKeySpec: "RSA_2048",
-	})
+	described, err := c.API.DescribeKey(bg, DescribeKeyInput{KeyID: key})
 	ok(t, err)
-	return importer{t, c, key, params}
+	public, err := keyspec.PublicKey(keyspec.RSA2048, shared(t, keyspec.RSA2048))
+	ok(t, err)
+	token := &importToken{
+		id: parseID(t, key), region: c.region(), expires: c.store.now().Add(24 * time.Hour).UnixMilli(),
+		spec: keyspec.Spec(described.KeyMetadata.KeySpec), wrapping: keyspec.RSA2048, algorithm: keyspec.OAEPSHA256, private: shared(t, keyspec.RSA2048),
+	}
+	return importer{t, c, key, GetParametersForImportOutput{ImportToken: token.seal(c.store.root), PublicKey: public}}
 }
 
 // give imports material that does not expire, or as change says.
@@ -457,9 +463,9 @@ func TestImportTokens(t *testing.T) {
 	refused(t, only(i.give(m32(1), use(foreign))), "InvalidImportTokenException", invalid)
 	refused(t, only(i.give(m32(1), func(in *ImportKeyMaterialInput) { in.ImportToken = flip(in.ImportToken) })), "InvalidImportTokenException", invalid)
 	refused(t, only(i.give(m32(1), func(in *ImportKeyMaterialInput) { in.ImportToken = []byte("t") })), "InvalidImportTokenException", invalid)
-	mixed := func(in *ImportKeyMaterialInput) {
-		in.EncryptedKeyMaterial = wrapOAEP(t, other.params.PublicKey, m32(1))
-	}
+	params, err := c.GetParametersForImport(bg, GetParametersForImportInput{KeyID: i.key, WrappingAlgorithm: "RSAES_OAEP_SHA_256", WrappingKeySpec: "RSA_2048"})
+	ok(t, err)
+	mixed := func(in *ImportKeyMaterialInput) { in.ImportToken = params.ImportToken } // of another wrapping key
 	refused(t, only(i.give(m32(1), mixed)), "InvalidCiphertextException", "")
 	refused(t, only(i.give(m32(1), func(in *ImportKeyMaterialInput) { in.EncryptedKeyMaterial = flip(in.EncryptedKeyMaterial) })), "InvalidCiphertextException", "")
 	refused(t, only(i.give(m32(1)[1:], nil)), "IncorrectKeyMaterialException", "The key material is not valid for key spec SYMMETRIC_DEFAULT.")

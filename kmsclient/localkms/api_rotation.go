@@ -164,13 +164,28 @@ func (a *API) ListKeyRotations(ctx context.Context, in ListKeyRotationsInput) (L
 				out.Rotations, numbers = append(out.Rotations, r), append(numbers, number)
 				return err
 			})
+		if err != nil {
+			return out, err
+		}
+		if last := len(out.Rotations) - 1; last >= 0 && k.prime != "" && out.Rotations[last].KeyMaterialState == pendingRotation {
+			switch ready, err := c.rotationReady(k); {
+			case err != nil:
+				return out, err
+			case !ready:
+				out.Rotations[last].KeyMaterialState = "PENDING_MULTI_REGION_IMPORT_AND_ROTATION"
+			}
+		}
 		if len(out.Rotations) > limit {
 			out.Rotations = out.Rotations[:limit]
 			out.More = More{NextMarker: strconv.Itoa(numbers[limit-1]), Truncated: true}
 		}
-		return out, err
+		return out, nil
 	})
 }
+
+// pendingRotation is the state of material that was imported to become the
+// current one.
+const pendingRotation = "PENDING_ROTATION"
 
 func scanRotation(scan func(...any) error, k *cmk, number *int) (r Rotation, err error) {
 	var id []byte
@@ -190,7 +205,7 @@ func scanRotation(scan func(...any) error, k *cmk, number *int) (r Rotation, err
 	case *number < k.number:
 		r.KeyMaterialState = "NON_CURRENT"
 	default:
-		r.KeyMaterialState = "PENDING_ROTATION"
+		r.KeyMaterialState = pendingRotation
 	}
 	if k.origin != originExternal {
 		return r, nil

@@ -84,7 +84,7 @@ func TestGrantConstraints(t *testing.T) {
 		{
 			GrantConstraints{EncryptionContextEquals: ec{"Department": "IT", "Class": "A"}},
 			[]ec{{"Department": "IT", "Class": "A"}, {"department": "IT", "CLASS": "A"}},
-			[]ec{nil, it, {"Department": "IT", "Class": "a"}, {"Department": "IT", "Class": "A", "x": "y"}, {"Department": "IT", "department": "IT"}},
+			[]ec{nil, it, {"Department": "IT", "Class": "a"}, {"Department": "IT", "Class": "A", "x": "y"}, {"Department": "IT", "department": "IT"}, {"Department": "IT", "Class": "A", "class": "A"}},
 		},
 	} {
 		name := fmt.Sprintf("alice%d", i)

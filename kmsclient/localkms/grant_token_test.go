@@ -71,7 +71,7 @@ func TestGrantTokensLocked(t *testing.T) {
 		"make":   only(c.CreateGrant(bg, CreateGrantInput{KeyID: key, GranteePrincipal: arnRoot, Operations: []string{"Decrypt"}})),
 		"retire": only(c.RetireGrant(bg, RetireGrantInput{GrantToken: g.GrantToken})),
 	} {
-		if err == nil || !strings.Contains(err.Error(), errLocked.Message) {
+		if err == nil || !strings.Contains(err.Error(), errLocked.Message) && !strings.Contains(err.Error(), key+" is unavailable.") {
 			t.Errorf("%s a token: %v, want %v", what, err, errLocked)
 		}
 	}
@@ -85,6 +85,7 @@ func FuzzGrantToken(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:129] + "A")
 	f.Add(good[:60] + "\r\n" + good[60:])
+	f.Add("AQ" + strings.Repeat("\n", 128)) // decodes to one byte
 	f.Add("")
 	f.Fuzz(func(t *testing.T, token string) {
 		key, id, ok := root.openGrantToken("us-east-1", token)

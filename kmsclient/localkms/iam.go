@@ -34,15 +34,17 @@ func doIAM[In, Out any](ctx context.Context, a *API, op string, in *In, f func(*
 
 func asIAM(err error) error {
 	var e *kmsclient.Error
-	if errors.As(err, &e) {
-		switch e.Code {
-		case "AccessDeniedException":
-			e.Code = "AccessDenied"
-		case "ValidationException":
-			e.Code = "ValidationError"
-		}
+	if !errors.As(err, &e) {
+		return err
 	}
-	return err
+	renamed := *e
+	switch e.Code {
+	case "AccessDeniedException":
+		renamed.Code = "AccessDenied"
+	case "ValidationException":
+		renamed.Code = "ValidationError"
+	}
+	return &renamed
 }
 
 // entity is a user or role: a row of table principal.

@@ -104,27 +104,32 @@ func (t *tx) validTo(k *cmk) (int64, error) {
 	return first.Int64, err
 }
 
+// rotationReady tells whether material waits for its rotation, and k and its
+// related keys all have it, but for replicas that are to be deleted.
+func (t *tx) rotationReady(k *cmk) (bool, error) {
+	var keys, lack int
+	err := t.row(`SELECT count(*), count(*) FILTER (WHERE sealed IS NULL AND (region = ?1 OR state <> 'PendingDeletion'))
+			FROM material JOIN cmk USING (region) WHERE material.cmk = ?2 AND cmk.id = ?2 AND number = ?3 AND state <> 'Deleted'`,
+		[]any{k.region, k.id[:], k.number + 1}, []any{&keys, &lack})
+	return keys > 0 && lack == 0, err
+}
+
 // rotateImported makes the material current that was imported for that, in all
-// Regions. Each replica that is to stay must have been given it.
+// Regions.
 func (c *call) rotateImported(k *cmk) error {
+	switch ready, err := c.rotationReady(k); {
+	case err != nil:
+		return err
+	case !ready:
+		return refuse("KMSInvalidStateException", "No available key material pending rotation for the key: %s.", c.arn(k))
+	}
 	next := k.number + 1
-	related, err := c.related(k)
+	err := c.exec("UPDATE material SET rotated = ?, rotation = ? WHERE cmk = ? AND number = ?",
+		c.now.UnixMilli(), rotationOnDemand, k.id[:], next)
 	if err != nil {
 		return err
 	}
-	for _, r := range related {
-		var there bool
-		err := c.row("SELECT count(sealed) FROM material WHERE region = ? AND cmk = ? AND number = ?",
-			[]any{r.region, r.id[:], next}, []any{&there})
-		switch {
-		case err != nil:
-			return err
-		case !there && (r == k || r.state != kmsclient.StatePendingDeletion):
-			return refuse("KMSInvalidStateException", "No available key material pending rotation for the key: %s.", c.arn(r))
-		}
-	}
-	err = c.exec("UPDATE material SET rotated = ?, rotation = ? WHERE cmk = ? AND number = ?",
-		c.now.UnixMilli(), rotationOnDemand, k.id[:], next)
+	related, err := c.related(k)
 	if err != nil {
 		return err
 	}

@@ -36,9 +36,9 @@ var stateRules = []struct {
 		},
 		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, refuseUnavailable,
 	},
-	{
+	{ // AWS allows it on an unavailable key; here a grant's token needs the root key
 		[]string{"CreateGrant"},
-		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, allow,
+		allow, refuseDisabled, refusePendingImport, refusePendingDeletion, refuseUnavailable,
 	},
 	{
 		[]string{"CancelKeyDeletion"},
@@ -47,9 +47,13 @@ var stateRules = []struct {
 	{
 		[]string{
 			"CreateAlias", "UpdateAlias", "UpdateKeyDescription", "TagResource", "UntagResource", "ScheduleKeyDeletion",
-			"GetParametersForImport", "ImportKeyMaterial", "UpdatePrimaryRegion",
+			"UpdatePrimaryRegion",
 		},
 		allow, allow, allow, refusePendingDeletion, allow,
+	},
+	{
+		[]string{"GetParametersForImport", "ImportKeyMaterial"},
+		allow, allow, allow, refusePendingDeletion, refuseUnavailable,
 	},
 	{
 		[]string{"EnableKey", "DisableKey"},

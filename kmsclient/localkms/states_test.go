@@ -25,7 +25,7 @@ Sign                                ok 1  5  3  11
 Verify                              ok 1  5  3  11
 RotateKeyOnDemand                   ok 1  5  3  11
 ReplicateKey                        ok 1  5  3  11
-CreateGrant                         ok 1  5  3  ok
+CreateGrant                         ok 1  5  3  11
 CancelKeyDeletion                   4  4  4  ok 4
 CreateAlias                         ok ok ok 3  ok
 UpdateAlias                         ok ok ok 3  ok
@@ -33,8 +33,8 @@ UpdateKeyDescription                ok ok ok 3  ok
 TagResource                         ok ok ok 3  ok
 UntagResource                       ok ok ok 3  ok
 ScheduleKeyDeletion                 ok ok ok 3  ok
-GetParametersForImport              ok ok ok 3  ok
-ImportKeyMaterial                   ok ok ok 3  ok
+GetParametersForImport              ok ok ok 3  11
+ImportKeyMaterial                   ok ok ok 3  11
 DeleteImportedKeyMaterial           ok ok ok ok ok
 UpdatePrimaryRegion                 ok ok ok 3  ok
 EnableKey                           ok ok 5  3  ok
@@ -56,19 +56,21 @@ RetireGrant                         ok ok ok ok ok
 RevokeGrant                         ok ok ok ok ok
 `
 
+// awsAnswers are the answers the numbers stand for; K is the key's ARN.
+var awsAnswers = map[string]struct {
+	code, message string
+	kind          error
+}{
+	"1":  {"DisabledException", "K is disabled.", kmsclient.ErrDisabled},
+	"3":  {"KMSInvalidStateException", "K is pending deletion.", kmsclient.ErrPendingDeletion},
+	"4":  {"KMSInvalidStateException", "K is not pending deletion.", kmsclient.ErrInvalidRequest},
+	"5":  {"KMSInvalidStateException", "K is pending import.", kmsclient.ErrDisabled},
+	"6":  {"UnsupportedOperationException", "K origin is EXTERNAL which is not valid for this operation.", kmsclient.ErrInvalidRequest},
+	"11": {"KMSInvalidStateException", "K is unavailable.", kmsclient.ErrUnavailable},
+	"un": {"UnsupportedOperationException", "", kmsclient.ErrInvalidRequest},
+}
+
 func TestStatesTable(t *testing.T) {
-	answers := map[string]struct {
-		code, message string
-		kind          error
-	}{
-		"1":  {"DisabledException", "K is disabled.", kmsclient.ErrDisabled},
-		"3":  {"KMSInvalidStateException", "K is pending deletion.", kmsclient.ErrPendingDeletion},
-		"4":  {"KMSInvalidStateException", "K is not pending deletion.", kmsclient.ErrInvalidRequest},
-		"5":  {"KMSInvalidStateException", "K is pending import.", kmsclient.ErrDisabled},
-		"6":  {"UnsupportedOperationException", "K origin is EXTERNAL which is not valid for this operation.", kmsclient.ErrInvalidRequest},
-		"11": {"KMSInvalidStateException", "K is unavailable.", kmsclient.ErrUnavailable},
-		"un": {"UnsupportedOperationException", "", kmsclient.ErrInvalidRequest},
-	}
 	states := []kmsclient.KeyState{
 		kmsclient.StateEnabled, kmsclient.StateDisabled, kmsclient.StatePendingImport,
 		kmsclient.StatePendingDeletion, kmsclient.StateUnavailable,
@@ -79,7 +81,7 @@ func TestStatesTable(t *testing.T) {
 		rows++
 		for i, state := range states {
 			err := stateVerdict(f[0], state).refusal("K")
-			want, refusal := answers[f[i+1]]
+			want, refusal := awsAnswers[f[i+1]]
 			switch {
 			case !refusal && err != nil:
 				t.Errorf("%s on %s: %v, want ok", f[0], state, err)

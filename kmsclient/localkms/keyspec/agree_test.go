@@ -49,7 +49,7 @@ func TestPublicKeysAreReadStrictly(t *testing.T) {
 		info, _ := decode[publicKeyInfo](der)
 		with := func(bits []byte) []byte {
 			i := info
-			i.PublicKey = asn1.BitString{Bytes: bits, BitLength: 8 * len(bits)}
+			i.PublicKey = bitString(bits)
 			return encode(i)
 		}
 		bits := info.PublicKey.Bytes

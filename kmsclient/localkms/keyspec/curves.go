@@ -21,17 +21,15 @@ type ecPrivateKey struct {
 // printECPrivate prints what crypto/x509 prints inside of PKCS #8: without the
 // curve, which the AlgorithmIdentifier names, and with the public key.
 func printECPrivate(scalar, point []byte) []byte {
-	return encode(ecPrivateKey{Version: 1, PrivateKey: scalar, PublicKey: asn1.BitString{Bytes: point, BitLength: 8 * len(point)}})
+	return encode(ecPrivateKey{Version: 1, PrivateKey: scalar, PublicKey: bitString(point)})
 }
 
 // parseECPrivate returns the scalar, which may be out of range, and the public
-// point, nil if there is none.
-func parseECPrivate(octets []byte, curve asn1.ObjectIdentifier) (scalar, point []byte, ok bool) {
+// point, whose Bytes are nil if there is none.
+func parseECPrivate(octets []byte, curve asn1.ObjectIdentifier) (scalar []byte, point asn1.BitString, ok bool) {
 	k, ok := decode[ecPrivateKey](octets)
-	if !ok || k.Version != 1 || len(k.NamedCurve) > 0 && !k.NamedCurve.Equal(curve) || k.PublicKey.BitLength%8 != 0 {
-		return nil, nil, false
-	}
-	return k.PrivateKey, k.PublicKey.Bytes, true
+	ok = ok && k.Version == 1 && (k.NamedCurve == nil || k.NamedCurve.Equal(curve))
+	return k.PrivateKey, k.PublicKey, ok
 }
 
 // nistFamily is ECDSA, and ECDH with the same key, over one NIST curve.
@@ -46,15 +44,15 @@ func (f nistFamily) generate() (crypto.Signer, error) { return ecdsa.GenerateKey
 
 func (f nistFamily) parsePrivate(octets []byte) (crypto.Signer, bool) {
 	scalar, point, ok := parseECPrivate(octets, f.oid)
+	defer clear(scalar)
 	if !ok {
 		return nil, false
 	}
-	defer clear(scalar)
 	key, err := ecdsa.ParseRawPrivateKey(f.curve, scalar)
 	if err != nil {
 		return nil, false
 	}
-	return key, point == nil || bytes.Equal(point, f.printPublic(key.Public()))
+	return key, point.Bytes == nil || sameBits(point, f.printPublic(key.Public()))
 }
 
 func (f nistFamily) printPrivate(key crypto.Signer) []byte {

@@ -56,6 +56,14 @@ type publicKeyInfo struct {
 	PublicKey asn1.BitString
 }
 
+// bitString is the BIT STRING of whole bytes.
+func bitString(b []byte) asn1.BitString { return asn1.BitString{Bytes: b, BitLength: 8 * len(b)} }
+
+// sameBits reports whether s is bitString(b).
+func sameBits(s asn1.BitString, b []byte) bool {
+	return s.BitLength == 8*len(b) && bytes.Equal(s.Bytes, b)
+}
+
 // decode parses one value in DER. It fails unless encode gives back the same
 // bytes: encoding/asn1 alone ignores what follows a value, and what a sequence
 // has beyond the fields of a struct.

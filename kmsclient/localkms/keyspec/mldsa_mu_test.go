@@ -78,6 +78,27 @@ func TestHints(t *testing.T) {
 	}
 }
 
+// A coefficient of z is γ1 - x, and below γ1 - β in absolute value.
+func TestZBounds(t *testing.T) {
+	for parameters, p := range muParameterSets {
+		gamma1 := uint32(1) << (p.gamma1Bits - 1)
+		for x, want := range map[uint32]bool{
+			0: false, p.beta: false, p.beta + 1: true, gamma1: true,
+			2*gamma1 - p.beta - 1: true, 2*gamma1 - p.beta: false, 2*gamma1 - 1: false,
+		} {
+			b := make([]byte, 32*p.gamma1Bits)
+			for i := range mldsaN * p.gamma1Bits { // x in every place
+				b[i/8] |= byte(x>>(i%p.gamma1Bits)&1) << (i % 8)
+			}
+			var z poly
+			got := p.unpackZ(b, &z)
+			if coefficient := (gamma1 + mldsaQ - x) % mldsaQ; got != want || z[0] != coefficient || z[255] != coefficient {
+				t.Errorf("%s, x = %d: %v, z = %d", parameters, x, got, z[0])
+			}
+		}
+	}
+}
+
 func TestNTTRoundTrip(t *testing.T) {
 	var w poly
 	for i := range w {

@@ -1,7 +1,6 @@
 package keyspec
 
 import (
-	"bytes"
 	"crypto"
 	"crypto/ecdh"
 	"crypto/ecdsa"
@@ -85,7 +84,7 @@ func ParsePrivate(spec Spec, material []byte) (*Private, error) {
 	if key, ok := key.(*ecdsa.PrivateKey); ok {
 		p.ecdh = sync.OnceValues(key.ECDH)
 	}
-	if pub := info.PublicKey; pub.BitLength > 0 && !bytes.Equal(pub.Bytes, r.pair.printPublic(key.Public())) {
+	if pub := info.PublicKey; pub.Bytes != nil && !sameBits(pub, r.pair.printPublic(key.Public())) {
 		p.Wipe()
 		return nil, ErrMaterial
 	}

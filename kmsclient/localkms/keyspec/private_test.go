@@ -157,9 +157,20 @@ func TestMaterialInOtherWords(t *testing.T) {
 
 func TestECPrivateKeyVariants(t *testing.T) {
 	for _, s := range []Spec{NISTP256, NISTP384, NISTP521, SECGP256K1} {
-		m := material(t, s)
-		info, _ := decode[privateKeyInfo](m)
-		key, _ := decode[ecPrivateKey](info.PrivateKey)
+		var m []byte
+		var info privateKeyInfo
+		var key ecPrivateKey
+		for { // until the last bit of the public key is zero
+			var err error
+			if m, err = Generate(s); err != nil {
+				t.Fatal(err)
+			}
+			info, _ = decode[privateKeyInfo](m)
+			key, _ = decode[ecPrivateKey](info.PrivateKey)
+			if key.PublicKey.At(key.PublicKey.BitLength-1) == 0 {
+				break
+			}
+		}
 		var curve asn1.ObjectIdentifier
 		if _, err := asn1.Unmarshal(info.Algorithm.Parameters.FullBytes, &curve); err != nil {
 			t.Fatal(err)
@@ -182,6 +193,8 @@ func TestECPrivateKeyVariants(t *testing.T) {
 			{"another curve named", false, func(k *ecPrivateKey) { k.NamedCurve = asn1.ObjectIdentifier{1, 3, 132, 0, 33} }},
 			{"another public key", false, func(k *ecPrivateKey) { k.PublicKey.Bytes = flip(k.PublicKey.Bytes, 5) }},
 			{"public key cut", false, func(k *ecPrivateKey) { k.PublicKey.BitLength -= 8; k.PublicKey.Bytes = k.PublicKey.Bytes[1:] }},
+			{"a bit of the public key unused", false, func(k *ecPrivateKey) { k.PublicKey.BitLength-- }},
+			{"public key of no bits", false, func(k *ecPrivateKey) { k.PublicKey = asn1.BitString{Bytes: []byte{}} }},
 			{"version 0", false, func(k *ecPrivateKey) { k.Version = 0 }},
 			{"zero", false, func(k *ecPrivateKey) { k.PrivateKey = make([]byte, size); k.PublicKey = asn1.BitString{} }},
 			{"the order", false, func(k *ecPrivateKey) {
@@ -199,6 +212,12 @@ func TestECPrivateKeyVariants(t *testing.T) {
 			p, err := ParsePrivate(s, encode(info))
 			if c.ok && (err != nil || !bytes.Equal(p.Bytes(), m)) || !c.ok && err != ErrMaterial {
 				t.Errorf("%s, %s: %v", s, c.name, err)
+			}
+			// The public key can be said outside too.
+			outside := info
+			outside.Version, outside.PrivateKey, outside.PublicKey = 1, encode(key), edited.PublicKey
+			if _, err := ParsePrivate(s, encode(outside)); (err == nil) != (edited.PublicKey.Bytes == nil || sameBits(edited.PublicKey, key.PublicKey.Bytes)) {
+				t.Errorf("%s, %s, outside: %v", s, c.name, err)
 			}
 		}
 	}

@@ -34,9 +34,5 @@ func (p *Public) Spec() Spec { return p.row.spec }
 // DER prints the key as a SubjectPublicKeyInfo: what ParsePublic accepts. The
 // caller owns the slice.
 func (p *Public) DER() []byte {
-	var info publicKeyInfo
-	info.Algorithm = p.row.pair.algorithm()
-	info.PublicKey.Bytes = p.row.pair.printPublic(p.key)
-	info.PublicKey.BitLength = 8 * len(info.PublicKey.Bytes)
-	return encode(info)
+	return encode(publicKeyInfo{p.row.pair.algorithm(), bitString(p.row.pair.printPublic(p.key))})
 }

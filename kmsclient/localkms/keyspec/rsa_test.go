@@ -78,3 +78,37 @@ func TestRSANumbersAreChecked(t *testing.T) {
 		}
 	}
 }
+
+func TestRSAPublicNumbersAreChecked(t *testing.T) {
+	type numbers struct {
+		N *big.Int
+		E int
+	}
+	type more struct {
+		N    *big.Int
+		E, X int
+	}
+	info, _ := decode[publicKeyInfo](private(t, RSA2048).Public().DER())
+	good, ok := decode[numbers](info.PublicKey.Bytes)
+	if !ok {
+		t.Fatal("an RSA public key does not decode")
+	}
+	even := new(big.Int).SetBit(good.N, 0, 0)
+	long := new(big.Int).SetBit(good.N, 2048, 1)
+	for name, bits := range map[string][]byte{
+		"an even modulus":      encode(numbers{even, good.E}),
+		"a negative modulus":   encode(numbers{new(big.Int).Neg(good.N), good.E}),
+		"a modulus of 2049":    encode(numbers{long, good.E}),
+		"an even exponent":     encode(numbers{good.N, 65536}),
+		"the exponent 1":       encode(numbers{good.N, 1}),
+		"the exponent 0":       encode(numbers{good.N, 0}),
+		"the exponent -1":      encode(numbers{good.N, -1}),
+		"an exponent too long": encode(numbers{good.N, 1<<32 + 1}),
+		"a third number":       encode(more{good.N, good.E, 1}),
+	} {
+		info.PublicKey = bitString(bits)
+		if _, err := ParsePublic(encode(info)); err != ErrPublicKey {
+			t.Errorf("RSA public key with %s: %v", name, err)
+		}
+	}
+}

@@ -55,10 +55,7 @@ func (k *secpKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte,
 		if r.IsZero() || s.IsZero() {
 			continue // as FIPS 186-5 says; no one has seen it happen
 		}
-		if s.IsOverHalfOrder() {
-			s.Negate()
-		}
-		return ecdsa.NewSignature(&r, s).Serialize(), nil
+		return ecdsa.NewSignature(&r, s).Serialize(), nil // makes s the lower
 	}
 }
 
@@ -120,7 +117,7 @@ func (f secpFamily) parsePrivate(octets []byte) (crypto.Signer, bool) {
 	if err != nil {
 		return nil, false
 	}
-	return key, point == nil || bytes.Equal(point, f.printPublic(key.public))
+	return key, point.Bytes == nil || sameBits(point, f.printPublic(key.public))
 }
 
 func (f secpFamily) printPrivate(key crypto.Signer) []byte {

@@ -2,7 +2,6 @@ package keyspec
 
 import (
 	"bytes"
-	"encoding/asn1"
 	"testing"
 
 	"filippo.io/mldsa"
@@ -13,8 +12,7 @@ func TestWycheproofMLDSAVerify(t *testing.T) {
 		eachWycheproof(t, name, func(t *testing.T, g wycheproofGroup, c wycheproofCase) {
 			r, _ := s.row()
 			f := r.pair.(mldsaFamily)
-			bits := asn1.BitString{Bytes: g.PublicKey, BitLength: 8 * len(g.PublicKey)}
-			p, err := ParsePublic(encode(publicKeyInfo{f.algorithm(), bits}))
+			p, err := ParsePublic(encode(publicKeyInfo{f.algorithm(), bitString(g.PublicKey)}))
 			if c.has("IncorrectPublicKeyLength") {
 				if err != ErrPublicKey {
 					t.Error(err)
