@@ -13,8 +13,11 @@ import (
 	"kmsfs/kmsclient"
 )
 
-// maxAuditParams bounds the request parameters shown in a record, in bytes.
-const maxAuditParams = 16 << 10
+// Bounds of what a record shows of request parameters and of an error, in bytes.
+const (
+	maxAuditParams  = 16 << 10
+	maxAuditMessage = 2 << 10
+)
 
 // auditNote collects, during a call, what its record will say.
 type auditNote struct {
@@ -60,7 +63,7 @@ func (c *call) record(request, response json.RawMessage, refusal *kmsclient.Erro
 		e.Region = ""
 	}
 	if refusal != nil {
-		e.ErrorCode, e.ErrorMessage = refusal.Code, refusal.Message
+		e.ErrorCode, e.ErrorMessage = refusal.Code, refusal.Message[:min(len(refusal.Message), maxAuditMessage)]
 		c.note.material = kmsclient.MaterialID{}
 	}
 	if !c.note.material.IsZero() {

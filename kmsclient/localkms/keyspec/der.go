@@ -68,7 +68,7 @@ func sameBits(s asn1.BitString, b []byte) bool {
 // bytes: encoding/asn1 alone ignores what follows a value, and what a sequence
 // has beyond the fields of a struct.
 func decode[T any](der []byte) (v T, ok bool) {
-	if rest, err := asn1.Unmarshal(der, &v); err != nil || len(rest) > 0 {
+	if _, err := asn1.Unmarshal(der, &v); err != nil {
 		return v, false
 	}
 	again, err := asn1.Marshal(v)
