@@ -70,6 +70,18 @@ func TestAheadIsUsedForTheSameMaterialOnly(t *testing.T) {
 	}
 }
 
+func TestAheadIsNotUsedForOtherMaterial(t *testing.T) {
+	c := newStore(t, Options{}).Client()
+	key := plant(t, c, keyspec.NISTP256, keyspec.SignVerify)
+	n := 0
+	h := c.ahead(bg, key, countingWork(&n))
+	h.material[0] ^= 1
+	ok(t, only(finish(c, h, key)))
+	if n != 2 {
+		t.Errorf("done %d times, want 2", n)
+	}
+}
+
 func TestAheadDoesNothingForKeysThatCannotBeUsed(t *testing.T) {
 	c := newStore(t, Options{}).Client()
 	key := plant(t, c, keyspec.NISTP256, keyspec.SignVerify)

@@ -2,7 +2,9 @@ package localkms
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/localkms/keyspec"
 	"kmsfs/kmsclient/localkms/shape"
+	"kmsfs/kmsclient/localkms/unlock"
 )
 
 const doesNotExpire = "KEY_MATERIAL_DOES_NOT_EXPIRE"
@@ -475,6 +478,26 @@ func TestImportTokens(t *testing.T) {
 	ok(t, only(i.give(m32(1), nil))) // a token serves more than once
 	clock.add(time.Millisecond)
 	refused(t, only(i.give(m32(1), nil)), "ExpiredImportTokenException", "The import token has expired.")
+}
+
+// A locked store can let material go, and take none in.
+func TestImportIntoLockedStore(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "kms")
+	s := openStore(t, dir, Options{Create: true, Method: cheap("p"), Secrets: unlock.Secrets{Passphrase: passphrase("p")}})
+	i := newImporter(t, s.Client(), CreateKeyInput{})
+	ok(t, only(i.give(m32(1), nil)))
+	ok(t, s.Close())
+	i.c = openStore(t, dir, Options{AllowLocked: true}).Client()
+	i.state(kmsclient.StateUnavailable)
+	_, err := i.c.GetParametersForImport(bg, GetParametersForImportInput{KeyID: i.key, WrappingAlgorithm: "RSAES_OAEP_SHA_256", WrappingKeySpec: "RSA_2048"})
+	if !errors.Is(err, kmsclient.ErrUnavailable) {
+		t.Errorf("GetParametersForImport: %v", err)
+	}
+	if _, err := i.give(m32(1), nil); !errors.Is(err, kmsclient.ErrUnavailable) {
+		t.Errorf("ImportKeyMaterial: %v", err)
+	}
+	ok(t, only(i.c.DeleteImportedKeyMaterial(bg, DeleteImportedKeyMaterialInput{KeyID: i.key})))
+	i.state(kmsclient.StatePendingImport)
 }
 
 func TestConditionsOfImport(t *testing.T) {

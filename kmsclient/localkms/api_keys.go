@@ -75,7 +75,7 @@ func (c *call) metadata(k *cmk) (*KeyMetadata, error) {
 // CreateKey makes a CMK: with random material and enabled or, if its material is
 // to be imported, waiting for it.
 func (a *API) CreateKey(ctx context.Context, in CreateKeyInput) (CreateKeyOutput, error) {
-	material, public, bad := generateMaterial(&in) // before the transaction: an RSA key takes its time
+	material, public, bad := a.generateMaterial(ctx, &in) // before the transaction: an RSA key takes its time
 	defer clear(material)
 	return do(ctx, a, "CreateKey", &in, func(c *call) (out CreateKeyOutput, err error) {
 		if bad != nil {
@@ -151,7 +151,7 @@ func (c *call) insertWithMaterial(k *cmk, material []byte) error {
 
 // generateMaterial fills in what CreateKey leaves to its defaults, and makes the
 // material, unless it is to be imported.
-func generateMaterial(in *CreateKeyInput) (material, public []byte, bad error) {
+func (a *API) generateMaterial(ctx context.Context, in *CreateKeyInput) (material, public []byte, bad error) {
 	switch {
 	case in.KeySpec == "":
 		in.KeySpec = in.CustomerMasterKeySpec
@@ -185,10 +185,7 @@ func generateMaterial(in *CreateKeyInput) (material, public []byte, bad error) {
 	default:
 		return nil, nil, refuse("UnsupportedOperationException", "Origin %s is not supported.", in.Origin)
 	}
-	if material, bad = keyspec.Generate(spec); bad == nil && spec.Asymmetric() {
-		public, bad = keyspec.PublicKey(spec, material)
-	}
-	return material, public, bad
+	return a.generate(ctx, spec)
 }
 
 func boolText(b bool) string {

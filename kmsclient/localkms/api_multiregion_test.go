@@ -10,6 +10,7 @@ import (
 
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/localkms/keyspec"
+	"kmsfs/kmsclient/localkms/shape"
 )
 
 // Regions of the tests: the store's own first.
@@ -316,6 +317,25 @@ func TestDeletionOfMultiRegionKeys(t *testing.T) {
 	clock.add(10 * day)
 	_, err := c[home].API.DescribeKey(bg, DescribeKeyInput{KeyID: key})
 	refused(t, err, "NotFoundException", "Key '"+arn+"' does not exist")
+}
+
+// When the last replica goes in the same moment in which material of the primary
+// key expires, neither is lost.
+func TestReplicaGoesAsPrimaryExpires(t *testing.T) {
+	clock := newClock()
+	s := newStore(t, Options{Now: clock.Now})
+	c := regions(s)
+	i := newImporter(t, c[home], CreateKeyInput{MultiRegion: true})
+	key := idOf(i.key)
+	ok(t, only(i.give(m32(1), func(in *ImportKeyMaterialInput) {
+		in.ExpirationModel, in.ValidTo = "", &shape.Time{Time: clock.Now().Add(8 * 24 * time.Hour)}
+	})))
+	ok(t, only(c[home].ReplicateKey(bg, ReplicateKeyInput{KeyID: key, ReplicaRegion: away})))
+	ok(t, only(c[home].ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: key})))
+	ok(t, only(c[away].ScheduleKeyDeletion(bg, ScheduleKeyDeletionInput{KeyID: key, PendingWindowInDays: new(7)})))
+	clock.add(9 * 24 * time.Hour)
+	i.state(kmsclient.StatePendingDeletion)
+	i.has("CURRENT PENDING_IMPORT \n")
 }
 
 func TestImportedMultiRegionKey(t *testing.T) {

@@ -74,6 +74,11 @@ func TestStaleCredentials(t *testing.T) {
 	refused(t, try(again()), "UnrecognizedClientException", unknownToken) // still known here
 	refused(t, only(again().GetCallerIdentity(bg, GetCallerIdentityInput{})), "UnrecognizedClientException", unknownToken)
 	refused(t, only(again().GetUser(bg, GetUserInput{})), "UnrecognizedClientException", unknownToken)
+	refused(t, describe(again(), "alias/none")(), "UnrecognizedClientException", unknownToken) // nor does it learn what is there
+	refused(t, describe(again(), "")(), "UnrecognizedClientException", unknownToken)
+	for _, op := range []string{"Decrypt", "NoSuchOperation"} {
+		refused(t, only(again().Call(bg, op, []byte("not JSON"))), "UnrecognizedClientException", unknownToken)
+	}
 	status("Active")
 	ok(t, try(again()))
 	ok(t, only(other.DeleteAccessKey(bg, DeleteAccessKeyInput{"alice", id})))

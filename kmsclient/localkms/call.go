@@ -46,7 +46,10 @@ func doChecked[In, Out any](ctx context.Context, a *API, op string, in *In, bad 
 	dry := isDryRun(in)
 	err := a.store.writer.submit(ctx, func(t *tx) (err error) {
 		c := &call{tx: t, api: a, op: op}
-		if err = asRefusal(bad); err == nil {
+		if _, c.note.principal, err = c.policies(); err == nil { // credentials that were withdrawn get no other answer
+			err = asRefusal(bad)
+		}
+		if err == nil {
 			err = c.try(dry, func() (err error) { out, err = f(c); return err })
 		}
 		refusal = nil

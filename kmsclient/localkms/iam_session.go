@@ -119,7 +119,6 @@ func (c *call) assumable(arn string) (*entity, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.note.principal = id
 	switch {
 	case !strings.HasPrefix(arn, "arn:"):
 		return nil, refuse("ValidationError", "%s is invalid", arn)
@@ -157,13 +156,8 @@ func (c *call) assumable(arn string) (*entity, error) {
 
 // GetCallerIdentity tells who calls. Everybody may ask.
 func (a *API) GetCallerIdentity(ctx context.Context, in GetCallerIdentityInput) (GetCallerIdentityOutput, error) {
-	return doIAM(ctx, a, "GetCallerIdentity", &in, func(c *call) (out GetCallerIdentityOutput, err error) {
-		_, id, err := c.policies()
-		if err != nil {
-			return out, err
-		}
-		c.note.principal = id
+	return doIAM(ctx, a, "GetCallerIdentity", &in, func(c *call) (GetCallerIdentityOutput, error) {
 		account := c.w.store.account
-		return GetCallerIdentityOutput{id, account, c.api.caller.Principal.arn(account)}, nil
+		return GetCallerIdentityOutput{c.note.principal, account, c.api.caller.Principal.arn(account)}, nil
 	})
 }

@@ -3,6 +3,7 @@ package keyspec
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"math/big"
 	"os"
 	"os/exec"
 	"strings"
@@ -73,24 +74,25 @@ func TestFIPS140Only(t *testing.T) {
 	}
 }
 
-// smallExponent is an RSA key with the public exponent 3.
+// smallExponent is an RSA key with the public exponent 3, which has an inverse
+// where both primes are 2 modulo 3.
 func smallExponent(t *testing.T) *Private {
 	t.Helper()
-	for range 1000 {
+	var primes []*big.Int
+	for len(primes) < 2 {
 		p, err := rand.Prime(rand.Reader, 1024)
 		if err != nil {
 			t.Fatal(err)
 		}
-		q, err := rand.Prime(rand.Reader, 1024)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if der, ok := rsaMaterial(t, p, q, 3); ok {
-			return parse(t, RSA2048, der)
+		if new(big.Int).Mod(p, big.NewInt(3)).Int64() == 2 {
+			primes = append(primes, p)
 		}
 	}
-	t.Fatal("no key with e = 3")
-	return nil
+	der, ok := rsaMaterial(t, primes[0], primes[1], 3)
+	if !ok {
+		t.Fatal("no key of two primes")
+	}
+	return parse(t, RSA2048, der)
 }
 
 // Without the setting a key with a small exponent is as good as any.
