@@ -11,10 +11,12 @@ import (
 )
 
 // The IAM of the embedded KMS: users and roles, their inline policies and access
-// keys, and, of STS, the sessions of roles. Key policies and grants name users
-// and roles by their ARNs, in AWS by unique ids. So there a user who is made anew
-// under an old name gets nothing that key policies gave the first one; here he
-// gets it all, but no grants: they end with the user or role.
+// keys, and, of STS, the sessions of roles.
+//
+// Key policies, trust policies and grants name users and roles by ARN. AWS turns
+// these names into unique ids, so that a user made anew under an old name gets
+// nothing of what the first one had. Here grants end with their user or role, but
+// a policy that still names it means whoever gets the name next.
 
 // AWS's quotas for an account.
 // Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_iam-quotas.html

@@ -15,7 +15,7 @@
 // for Ed25519, RFC 9881 with the seed alone for ML-DSA). Public keys are
 // SubjectPublicKeyInfo in DER (RFC 5280). Encodings are read strictly: what the
 // structures do not provide for, trailing bytes and BER are refused, also where
-// crypto/x509 would look past them. AWS documents that it imports BER as well.
+// crypto/x509 would look past them.
 //
 // # What Private.Wipe cannot reach
 //
