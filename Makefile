@@ -40,6 +40,16 @@ test: deps build lint ## everything that must pass before a commit
 	$(GO) test -count=1 -timeout $(TIMEOUT) -exec 'env GODEBUG=fips140=only' ./envelope
 	$(GO) test -count=1 -timeout $(TIMEOUT) -exec 'env GODEBUG=fips140=on' ./envelope ./kmsclient/...
 
+# The KMS against the clients that people have; not a part of test, for it takes
+# minutes and needs the network the first time.
+.PHONY: clients
+clients: ## aws, boto3, SDKs and SOPS against kmsfs kms serve
+	./tests/install-deps.sh clients
+	./tests/clients/prepare.sh
+	$(GO) vet -tags clients ./tests/clients
+	$(GO) tool staticcheck -tags clients ./tests/clients
+	$(GO) test -tags clients -count=1 -timeout $(TIMEOUT) ./tests/clients
+
 .PHONY: race
 race: deps ## the tests under the race detector (needs a C compiler)
 	@cc=$$($(GO) env CC); command -v "$${cc%% *}" >/dev/null || \

@@ -93,7 +93,7 @@ func (a *adapter) Read(cancel <-chan struct{}, in *fuse.ReadIn, buf []byte) (fus
 	}
 	n, err := h.Read(request(cancel), buf, int64(in.Offset))
 	if err != nil {
-		return nil, a.status("read", in.NodeId, err)
+		return nil, noPoll(a.status("read", in.NodeId, err), in.Flags)
 	}
 	return fuse.ReadResultData(buf[:n]), fuse.OK
 }
@@ -106,9 +106,19 @@ func (a *adapter) Write(cancel <-chan struct{}, in *fuse.WriteIn, data []byte) (
 	}
 	n, err := h.Write(request(cancel), data, int64(in.Offset))
 	if err != nil {
-		return 0, a.status("write", in.NodeId, err)
+		return 0, noPoll(a.status("write", in.NodeId, err), in.Flags)
 	}
 	return uint32(n), fuse.OK
+}
+
+// noPoll keeps EAGAIN from descriptors with O_NONBLOCK, to which it means "poll
+// until this is ready". The kernel calls files of FUSE ready at once, and once: who
+// polls, as every program written in Go does, would wait for ever.
+func noPoll(s fuse.Status, flags uint32) fuse.Status {
+	if s == fuse.EAGAIN && flags&unix.O_NONBLOCK != 0 {
+		return fuse.Status(unix.ETIMEDOUT)
+	}
+	return s
 }
 
 // Flush implements fuse.RawFileSystem.

@@ -23,7 +23,6 @@ import (
 // servers.
 type caller struct {
 	url, id, secret, token string
-	user                   string
 	http                   *http.Client
 }
 

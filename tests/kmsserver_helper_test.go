@@ -235,7 +235,8 @@ func (h *kmsHouse) accessKey(name string, flags ...string) *caller {
 // caller reads what --env prints.
 func (h *kmsHouse) caller(env string) *caller {
 	h.Helper()
-	c := &caller{user: "", http: &http.Client{Timeout: 30 * time.Second}}
+	c := &caller{http: &http.Client{Timeout: time.Minute, Transport: &http.Transport{MaxIdleConnsPerHost: 100}}}
+	h.Cleanup(c.http.CloseIdleConnections)
 	for _, m := range exported.FindAllStringSubmatch(env, -1) {
 		switch m[1] {
 		case "AWS_ACCESS_KEY_ID":

@@ -26,6 +26,9 @@ func operationVerbs(open openKMS, operations []localkms.Operation) []*cobra.Comm
 			}
 			return memberFlags(cmd, in.Elem())
 		}, func(ctx context.Context, kms *localkms.Client) (any, error) {
+			if in, ok := in.Interface().(*localkms.ScheduleKeyDeletionInput); ok {
+				warnOfUse(ctx, kms, in.KeyID)
+			}
 			out, err := invoke(ctx, op, kms.API, in)
 			if err == nil && env {
 				return environment(out), nil

@@ -21,6 +21,9 @@ func pairRefusal(err error, k *cmk, algorithm string) error {
 		return refuse("ValidationException", "Digest is invalid length for algorithm %s.", algorithm)
 	case errors.Is(err, keyspec.ErrMessageType):
 		return refuse("ValidationException", "The message type is not valid for algorithm %s.", algorithm)
+	case errors.Is(err, keyspec.ErrExternalMu):
+		return refuse("UnsupportedOperationException",
+			"MessageType EXTERNAL_MU is not supported for Verify: use MessageType RAW with the message itself, or verify outside of KMS with the public key.")
 	case errors.Is(err, keyspec.ErrPublicKey):
 		return refuse("ValidationException", "The public key is not valid for key spec %s.", k.spec)
 	case errors.Is(err, keyspec.ErrTooLong):
@@ -87,7 +90,7 @@ func (a *API) Sign(ctx context.Context, in SignInput) (SignOutput, error) {
 }
 
 // Verify checks a signature. Anybody can with the public key; here it is
-// authorised and on record.
+// authorised and on record. What was signed by its μ is verified by the message.
 func (a *API) Verify(ctx context.Context, in VerifyInput) (VerifyOutput, error) {
 	if in.MessageType == "" {
 		in.MessageType = string(keyspec.Raw)

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"crypto"
 	"crypto/rand"
+	"crypto/sha3"
+	"encoding/asn1"
 	"fmt"
 	"slices"
 	"strings"
@@ -77,7 +79,7 @@ func (p pairTest) sign(alg string) {
 			}
 			in.Message = make([]byte, hash.Size())
 		case keyspec.ExternalMu:
-			in.Message = make([]byte, 64)
+			in.Message = p.mu(message)
 		}
 		signed, err := p.c.Sign(bg, in)
 		raw := kind == "" || kind == keyspec.Raw
@@ -91,6 +93,13 @@ func (p pairTest) sign(alg string) {
 			p.Errorf("%s %s: %+v", alg, kind, signed)
 		}
 		check := VerifyInput{KeyID: p.arn, Message: in.Message, MessageType: in.MessageType, SigningAlgorithm: alg, Signature: signed.Signature}
+		if kind == keyspec.ExternalMu {
+			const words = "MessageType EXTERNAL_MU is not supported for Verify: use MessageType RAW with the message itself, or verify outside of KMS with the public key."
+			refused(p, only(p.c.Verify(bg, check)), "UnsupportedOperationException", words)
+			check.Message = in.Message[1:]
+			refused(p, only(p.c.Verify(bg, check)), "ValidationException", "Digest is invalid length for algorithm "+alg+".")
+			check.MessageType, check.Message = string(keyspec.Raw), message
+		}
 		out, err := p.c.Verify(bg, check)
 		ok(p, err)
 		if !out.SignatureValid || out.KeyID != p.arn || out.SigningAlgorithm != alg {
@@ -98,13 +107,28 @@ func (p pairTest) sign(alg string) {
 		}
 		check.Signature = flip(signed.Signature)
 		refused(p, only(p.c.Verify(bg, check)), "KMSInvalidSignatureException", "")
-		check.Signature, check.Message = signed.Signature, flip(in.Message)
+		check.Signature, check.Message = signed.Signature, flip(check.Message)
 		refused(p, only(p.c.Verify(bg, check)), "KMSInvalidSignatureException", "")
 		if !raw {
 			in.Message = in.Message[1:]
 			refused(p, only(p.c.Sign(bg, in)), "ValidationException", "Digest is invalid length for algorithm "+alg+".")
 		}
 	}
+}
+
+// mu is μ of FIPS 204 for a message with an empty context. An ML-DSA key is the
+// whole BIT STRING of its SubjectPublicKeyInfo.
+func (p pairTest) mu(message []byte) []byte {
+	der, err := keyspec.PublicKey(p.spec, shared(p, p.spec))
+	ok(p, err)
+	var info struct {
+		Algorithm asn1.RawValue
+		PublicKey asn1.BitString
+	}
+	_, err = asn1.Unmarshal(der, &info)
+	ok(p, err)
+	tr := sha3.SumSHAKE256(info.PublicKey.Bytes, 64)
+	return sha3.SumSHAKE256(slices.Concat(tr, []byte{0, 0}, message), 64)
 }
 
 func (p pairTest) mac(alg string) {

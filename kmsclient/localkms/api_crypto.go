@@ -135,13 +135,16 @@ func (c *call) unwrap(action, want, algorithm string, b []byte, ahead *ahead) (o
 		return o, refuse("IncorrectKeyException",
 			"The key ID in the request does not identify a CMK that can perform this operation.")
 	}
-	switch known, err := c.loadAny(c.region(), p.id); {
+	switch o.key, err = c.loadAny(c.region(), p.id); {
 	case err != nil:
 		return o, err
-	case known == nil: // made by another KMS, or in another Region
+	case o.key == nil: // made by another KMS, or in another Region
 		return o, bad
+	case o.key.state == stateDeleted:
+		c.note.cmk = &p.id
+		return o, c.noKey(p.id)
 	}
-	if o.key, err = c.keyFor(action, p.id.String(), byID); err != nil {
+	if err := c.admit(action, p.id.String(), o.key); err != nil {
 		return o, err
 	}
 	m, err := c.materialByRef(o.key, p.ref)

@@ -129,11 +129,17 @@ func (c *call) keyFor(action, ref string, n naming) (*cmk, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.ref = ref
+	return k, c.admit(action, ref, k)
+}
+
+// admit checks that the caller may do the action with a key, which the request
+// names ref, and that its state allows it; it notes the key.
+func (c *call) admit(action, ref string, k *cmk) error {
+	c.note.cmk, c.ref = &k.id, ref
 	if err := c.authorize(action, k); err != nil {
-		return nil, err
+		return err
 	}
-	return k, c.check(k)
+	return c.check(k)
 }
 
 // check applies the states table.

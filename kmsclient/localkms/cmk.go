@@ -33,6 +33,7 @@ type cmk struct {
 	rotation    int64  // when the next one is due; 0 if none is
 	expiry      int64  // when the first material expires; 0 if none does
 	current     kmsclient.MaterialID
+	sealed      []byte // current material, as read; nil if there is none
 }
 
 // managerCustomer is the manager of keys that CreateKey made.
@@ -125,22 +126,26 @@ func (c *call) resolve(ref string, n naming) (id keyID, err error) {
 func (c *call) load(id keyID) (*cmk, error) {
 	k, err := c.loadAny(c.region(), id)
 	if err == nil && (k == nil || k.state == stateDeleted) {
-		return nil, refuse("NotFoundException", "Key '%s' does not exist", c.w.store.keyARN(c.region(), id))
+		return nil, c.noKey(id)
 	}
 	return k, err
 }
 
+func (c *call) noKey(id keyID) error {
+	return refuse("NotFoundException", "Key '%s' does not exist", c.w.store.keyARN(c.region(), id))
+}
+
 // selectCMK reads what scanCMK takes, for WHERE clauses to follow.
-const selectCMK = `SELECT region, id, state, spec, usage, origin, manager, description, policy, created, prime, current,
-	public, window, deletion, period, rotation, expiry,
-	(SELECT m.id FROM material m WHERE m.region = cmk.region AND m.cmk = cmk.id AND m.number = cmk.current) FROM cmk `
+const selectCMK = `SELECT cmk.region, cmk.id, state, spec, usage, origin, manager, cmk.description, policy, cmk.created, prime,
+	current, public, window, deletion, period, cmk.rotation, expiry, m.id, m.sealed
+	FROM cmk LEFT JOIN material m ON m.region = cmk.region AND m.cmk = cmk.id AND m.number = cmk.current `
 
 func scanCMK(scan func(...any) error) (*cmk, error) {
 	k := &cmk{}
 	var deletion, rotation, expiry sql.NullInt64
 	var id, current []byte
 	err := scan(&k.region, &id, &k.state, &k.spec, &k.usage, &k.origin, &k.manager, &k.description, &k.policy, &k.created,
-		&k.prime, &k.number, &k.public, &k.window, &deletion, &k.period, &rotation, &expiry, &current)
+		&k.prime, &k.number, &k.public, &k.window, &deletion, &k.period, &rotation, &expiry, &current, &k.sealed)
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +159,7 @@ func scanCMK(scan func(...any) error) (*cmk, error) {
 // locked store, keys that could be used are Unavailable.
 func (t *tx) loadAny(region string, id keyID) (*cmk, error) {
 	var k *cmk
-	err := t.each(selectCMK+"WHERE region = ? AND id = ?", []any{region, id[:]}, func(scan func(...any) (err error)) (err error) {
+	err := t.each(selectCMK+"WHERE cmk.region = ? AND cmk.id = ?", []any{region, id[:]}, func(scan func(...any) (err error)) (err error) {
 		k, err = scanCMK(scan)
 		return err
 	})
@@ -166,11 +171,10 @@ func (t *tx) loadAny(region string, id keyID) (*cmk, error) {
 
 // material unseals the current material of a CMK. The caller wipes it.
 func (t *tx) material(k *cmk) (*material, error) {
-	m, err := t.materialByRef(k, materialRef(k.current[:8]))
-	if err == nil && m == nil {
-		err = fmt.Errorf("%w: material of key %s is missing", ErrDamaged, k.id)
+	if k.sealed == nil {
+		return nil, fmt.Errorf("%w: material of key %s is missing", ErrDamaged, k.id)
 	}
-	return m, err
+	return unsealMaterial(t.w.store.root, k, k.current, k.sealed)
 }
 
 // materialByRef unseals the material a blob names; nil if the CMK has no such.

@@ -159,7 +159,7 @@ func (t *tx) related(k *cmk) ([]*cmk, error) {
 	if k.prime == "" {
 		return all, nil
 	}
-	err := t.each(selectCMK+"WHERE id = ? AND region <> ? AND state <> 'Deleted' ORDER BY region", []any{k.id[:], k.region},
+	err := t.each(selectCMK+"WHERE cmk.id = ? AND cmk.region <> ? AND state <> 'Deleted' ORDER BY cmk.region", []any{k.id[:], k.region},
 		func(scan func(...any) error) error {
 			r, err := scanCMK(scan)
 			all = append(all, r)

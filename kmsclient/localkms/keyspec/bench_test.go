@@ -52,7 +52,7 @@ func benchmarkSignatures(b *testing.B, f func(b *testing.B, p *Private, alg Algo
 				continue
 			}
 			for mt := range messageTypes(p, alg, nil) {
-				if mt == Raw || alg == Ed25519PHSHA512 || mt == ExternalMu {
+				if mt == Raw || alg == Ed25519PHSHA512 {
 					b.Run(string(s)+"/"+string(alg)+"/"+string(mt), func(b *testing.B) { f(b, p, alg, mt) })
 				}
 			}

@@ -87,6 +87,15 @@ func messageTypes(p *Private, alg Algorithm, message []byte) map[MessageType][]b
 	return map[MessageType][]byte{Raw: message, Digest: sum(hashes[alg], message)}
 }
 
+// verifySigned is Verify of what was signed as one of messageTypes: in the same
+// way, but for μ, where the message itself must do.
+func verifySigned(p *Public, alg Algorithm, mt MessageType, types map[MessageType][]byte, signature []byte) error {
+	if mt == ExternalMu {
+		mt = Raw
+	}
+	return p.Verify(alg, mt, types[mt], signature)
+}
+
 // rsaMaterial is RSA_2048 material of given factors, as if they were prime. It
 // is not ok if the modulus has another length, or e no inverse.
 func rsaMaterial(t *testing.T, p, q *big.Int, e int64) (der []byte, ok bool) {

@@ -24,12 +24,19 @@
 // the collector's moves and the stack; those last until the memory is used
 // again.
 //
+// # Signatures of an external μ
+//
+// The ML-DSA module signs a given μ of FIPS 204 and does not verify by one, so
+// Verify with ExternalMu is ErrExternalMu. A signature made with ExternalMu is one
+// of the message: it verifies with Raw and the message itself.
+//
 // # Timing
 //
 // The operations with secrets run in constant time as far as the standard
-// library's and the ML-DSA module's do. The module for secp256k1 multiplies by
-// scalars, and inverts them, in variable time; this package blinds them. Checking
-// imported RSA keys tests their factors with math/big, in variable time, once.
+// library's and the ML-DSA module's do. The arithmetic of the module for secp256k1
+// is not constant time: the time of a signature depends on its secret nonce, that
+// of making or parsing a key on the private key. Checking imported RSA keys tests
+// their factors with math/big, in variable time, once.
 //
 // # FIPS 140
 //
@@ -127,5 +134,6 @@ var (
 	ErrTooLong      = errors.New("plaintext too long for key and algorithm")
 	ErrDecrypt      = errors.New("ciphertext does not decrypt")
 	ErrSignature    = errors.New("signature not valid")
+	ErrExternalMu   = errors.New("signatures of an external mu cannot be verified here")
 	ErrMAC          = errors.New("MAC not valid")
 )

@@ -9,6 +9,9 @@ import (
 	"filippo.io/mldsa"
 )
 
+// muSize is the length of μ in bytes.
+const muSize = 64
+
 // mldsaFamily is ML-DSA (FIPS 204) with one set of parameters, encoded as in RFC
 // 9881. Signatures are hedged and have an empty context.
 type mldsaFamily struct {

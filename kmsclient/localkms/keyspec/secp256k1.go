@@ -15,77 +15,18 @@ type secpFamily struct{}
 
 // secpKey makes a secp256k1 key a crypto.Signer.
 type secpKey struct {
-	secp256k1.PrivateKey
+	*secp256k1.PrivateKey
 	public *secp256k1.PublicKey
 }
 
+func newSecpKey(key *secp256k1.PrivateKey) *secpKey { return &secpKey{key, key.PubKey()} }
+
 func (k *secpKey) Public() crypto.PublicKey { return k.public }
 
-// newSecpKey computes the public key of a scalar, which is not zero.
-func newSecpKey(scalar *secp256k1.ModNScalar) (*secpKey, error) {
-	point, err := blindBaseMult(scalar)
-	if err != nil {
-		return nil, err
-	}
-	return &secpKey{*secp256k1.NewPrivateKey(scalar), secp256k1.NewPublicKey(&point.X, &point.Y)}, nil
-}
-
 // Sign signs a digest of 32 bytes: deterministically (RFC 6979), with the lower
-// of the two possible values of s, in ASN.1 DER. It gives the signatures of the
-// module's own Sign, which however takes a time that depends on the nonce.
+// of the two possible values of s, in ASN.1 DER.
 func (k *secpKey) Sign(_ io.Reader, digest []byte, _ crypto.SignerOpts) ([]byte, error) {
-	secret := k.Key.Bytes()
-	defer clear(secret[:])
-	for i := uint32(0); ; i++ {
-		nonce := secp256k1.NonceRFC6979(secret[:], digest, nil, nil, i)
-		point, err := blindBaseMult(nonce)
-		if err != nil {
-			return nil, err
-		}
-		inverse, err := blindInverse(nonce)
-		if err != nil {
-			return nil, err
-		}
-		var r, e secp256k1.ModNScalar
-		r.SetBytes(point.X.Bytes())
-		e.SetByteSlice(digest)
-		s := new(secp256k1.ModNScalar).Mul2(&k.Key, &r).Add(&e).Mul(inverse)
-		nonce.Zero()
-		inverse.Zero()
-		if r.IsZero() || s.IsZero() {
-			continue // as FIPS 186-5 says; no one has seen it happen
-		}
-		return ecdsa.NewSignature(&r, s).Serialize(), nil // makes s the lower
-	}
-}
-
-// blindBaseMult is k times the base point, in affine coordinates: as the sum of
-// two multiples that each are random, because the time the module takes for one
-// depends on the scalar.
-func blindBaseMult(k *secp256k1.ModNScalar) (*secp256k1.JacobianPoint, error) {
-	b, err := secp256k1.GeneratePrivateKey()
-	if err != nil {
-		return nil, err
-	}
-	defer b.Zero()
-	var p, q, sum secp256k1.JacobianPoint
-	secp256k1.ScalarBaseMultNonConst(&b.Key, &p)
-	rest := new(secp256k1.ModNScalar).NegateVal(&b.Key).Add(k)
-	defer rest.Zero()
-	secp256k1.ScalarBaseMultNonConst(rest, &q)
-	secp256k1.AddNonConst(&p, &q, &sum)
-	sum.ToAffine()
-	return &sum, nil
-}
-
-// blindInverse is 1/k, computed as b/(bk) with a random b for the same reason.
-func blindInverse(k *secp256k1.ModNScalar) (*secp256k1.ModNScalar, error) {
-	b, err := secp256k1.GeneratePrivateKey()
-	if err != nil {
-		return nil, err
-	}
-	defer b.Zero()
-	return new(secp256k1.ModNScalar).Mul2(&b.Key, k).InverseNonConst().Mul(&b.Key), nil
+	return ecdsa.Sign(k.PrivateKey, digest).Serialize(), nil
 }
 
 // verifySecp accepts both values of s, as ECDSA does.
@@ -101,8 +42,7 @@ func (secpFamily) generate() (crypto.Signer, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer key.Zero()
-	return newSecpKey(&key.Key)
+	return newSecpKey(key), nil
 }
 
 func (f secpFamily) parsePrivate(octets []byte) (crypto.Signer, bool) {
@@ -113,10 +53,7 @@ func (f secpFamily) parsePrivate(octets []byte) (crypto.Signer, bool) {
 	if !ok || len(scalar) != secp256k1.PrivKeyBytesLen || d.SetByteSlice(scalar) || d.IsZero() {
 		return nil, false
 	}
-	key, err := newSecpKey(&d)
-	if err != nil {
-		return nil, false
-	}
+	key := newSecpKey(secp256k1.NewPrivateKey(&d))
 	return key, point.Bytes == nil || sameBits(point, f.printPublic(key.public))
 }
 

@@ -14,7 +14,8 @@ import (
 )
 
 // MessageType says what the message of Sign and Verify is. One signature can be
-// made with one type and verified with another: of the same message.
+// made with one type and verified with another: of the same message. ExternalMu is
+// for Sign alone.
 type MessageType string
 
 // The message types.
@@ -47,11 +48,14 @@ func (p *Private) Sign(alg Algorithm, t MessageType, message []byte) ([]byte, er
 }
 
 // Verify checks a signature; one that is not valid, or not encoded as Sign
-// encodes it, is ErrSignature.
+// encodes it, is ErrSignature. By an external μ it checks none: ErrExternalMu.
 func (p *Public) Verify(alg Algorithm, t MessageType, message, signature []byte) error {
 	in, opts, err := p.row.signatureInput(alg, t, message)
 	if err != nil {
 		return err
+	}
+	if t == ExternalMu {
+		return ErrExternalMu
 	}
 	if !verify(p.key, in, opts, signature) {
 		return ErrSignature
@@ -127,9 +131,6 @@ func verify(key crypto.PublicKey, in []byte, opts crypto.SignerOpts, signature [
 	case ed25519.PublicKey:
 		return ed25519.VerifyWithOptions(k, in, signature, &ed25519.Options{Hash: opts.HashFunc()}) == nil
 	case *mldsa.PublicKey:
-		if opts.HashFunc() == mldsacrypto.MLDSAMu {
-			return verifyMu(k, in, signature)
-		}
 		return mldsa.Verify(k, in, signature, nil) == nil
 	}
 	return false

@@ -10,7 +10,8 @@ import (
 )
 
 // Every spec with every algorithm and message type: what is signed in one way
-// verifies in all ways to say the same message, and nothing else does.
+// verifies in all ways to say the same message, and nothing else does. By μ
+// nothing does.
 func TestSignVerify(t *testing.T) {
 	message := []byte("a message to sign")
 	for _, s := range pairs() {
@@ -28,6 +29,14 @@ func TestSignVerify(t *testing.T) {
 					continue
 				}
 				for vt, m := range types {
+					if vt == ExternalMu {
+						for _, sig := range [][]byte{signature, flip(signature, 0), nil} {
+							if err := public.Verify(alg, vt, m, sig); err != ErrExternalMu {
+								t.Errorf("%s, signed as %s, verified by μ: %v", s, st, err)
+							}
+						}
+						continue
+					}
 					if err := public.Verify(alg, vt, m, signature); err != nil {
 						t.Errorf("%s %s: signed as %s, verified as %s: %v", s, alg, st, vt, err)
 					}
@@ -138,9 +147,10 @@ func TestConcurrentUse(t *testing.T) {
 		for range 4 {
 			wg.Go(func() {
 				for _, alg := range s.Algorithms(SignVerify) {
-					for mt, in := range messageTypes(p, alg, []byte("message")) {
+					types := messageTypes(p, alg, []byte("message"))
+					for mt, in := range types {
 						signature, err := p.Sign(alg, mt, in)
-						if err != nil || public.Verify(alg, mt, in, signature) != nil {
+						if err != nil || verifySigned(public, alg, mt, types, signature) != nil {
 							t.Errorf("%s %s: %v", s, alg, err)
 						}
 					}
