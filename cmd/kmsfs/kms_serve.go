@@ -11,7 +11,6 @@ import (
 
 	"kmsfs/kmsclient/kmsserver"
 	"kmsfs/kmsclient/localkms"
-	"kmsfs/kmsclient/localkms/unlock"
 )
 
 // serveCommand is `kmsfs kms serve`: the embedded KMS for the aws command and the
@@ -45,9 +44,6 @@ func (a *app) serveCommand() *cobra.Command {
 				if config, err = kmsserver.TLSConfig(cert, key, o.Log); err != nil {
 					return err
 				}
-			}
-			if err := unlock.Harden(); err != nil {
-				return err
 			}
 			store, err := openLocal(s, s.KMS, localkms.Options{})
 			if err != nil {

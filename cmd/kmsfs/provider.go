@@ -14,6 +14,7 @@ import (
 	"kmsfs/kmsclient"
 	"kmsfs/kmsclient/awskms"
 	"kmsfs/kmsclient/localkms"
+	"kmsfs/kmsclient/localkms/unlock"
 )
 
 // provider is an open KMS as the file system uses it.
@@ -67,6 +68,9 @@ func localProvider(u config.KMSURI, store *localkms.Store) *provider {
 func openLocal(s config.Settings, u config.KMSURI, o localkms.Options) (*localkms.Store, error) {
 	dir, err := localDir(u)
 	if err != nil {
+		return nil, err
+	}
+	if err := unlock.Harden(); err != nil { // before any key is in memory
 		return nil, err
 	}
 	o.Secrets = secrets(s)
