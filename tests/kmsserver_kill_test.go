@@ -71,14 +71,7 @@ func TestServerKilled(t *testing.T) {
 	}
 	f.checkAudit()
 	census.takeAll(f)
-	for _, w := range f.workers {
-		if err := w.settle(); err != nil {
-			t.Fatal(err)
-		}
-		if err := w.openAll(); err != nil {
-			t.Fatal(err)
-		}
-	}
+	f.openAll()
 	f.checkAudit()
 	s.stop()
 	h.verifyAudit()

@@ -74,6 +74,10 @@ func newWorker(f *fleet, name string, seed, n uint64, callers ...*caller) *worke
 	}
 }
 
+// errFailed is an answer by which the server says that it could not, and has done
+// nothing.
+var errFailed = errors.New("the server failed")
+
 // call does an operation whose answer must be the error want, or success for "",
 // and decodes it into out unless that is nil. The error is errUnanswered, or tells
 // of another answer.
@@ -85,6 +89,9 @@ func (w *worker) call(op string, in params, want string, out any) error {
 	}
 	w.calls++
 	w.fleet.note(w, op, a)
+	if w.fleet.mayFail && a.status == http.StatusInternalServerError && a.code() == "KMSInternalException" {
+		return fmt.Errorf("%s: %s: %w", w.name, op, errFailed)
+	}
 	if a.code() != want || (a.status == http.StatusOK) != (want == "") {
 		return fmt.Errorf("%s: %s %v: %v, want %q", w.name, op, in, a, want)
 	}
