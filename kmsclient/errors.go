@@ -3,6 +3,7 @@ package kmsclient
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The kinds of refusal a KMS may answer with. Every error of a KMS matches
@@ -32,7 +33,7 @@ type Error struct {
 
 // Error gives operation, key, kind and the provider's words.
 func (e *Error) Error() string {
-	s := "kms " + e.Op
+	s := strings.TrimSuffix("kms "+e.Op, " ")
 	if e.KeyID != "" {
 		s += " " + e.KeyID
 	}

@@ -36,7 +36,7 @@ missing() {
   if [[ $for_what == clients ]]; then
     has_aws2 || echo awscli
     command -v openssl >/dev/null || echo openssl
-    command -v node >/dev/null || echo nodejs
+    node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null || echo nodejs
     command -v npm >/dev/null || echo npm
     python3 -c 'import ensurepip, venv' 2>/dev/null || echo python3-venv
     return

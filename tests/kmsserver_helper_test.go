@@ -3,7 +3,9 @@ package tests
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -26,7 +28,7 @@ type kmsHouse struct {
 	*house
 	mu      sync.Mutex
 	secrets map[string]string // what it is: the bytes; guarded by mu
-	printed bytes.Buffer      // what the verbs of the audit log printed; guarded by mu
+	printed bytes.Buffer      // what commands by run printed; guarded by mu
 }
 
 // newKMSHouse makes a house without credentials of AWS, and looks for the secrets
@@ -51,7 +53,7 @@ func (h *kmsHouse) secret(what, value string) {
 func (h *kmsHouse) seekSecrets() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.seek("output of the audit log", h.printed.Bytes(), h.secrets)
+	h.seek("output of kmsfs", h.printed.Bytes(), h.secrets)
 	for _, pattern := range []string{"*.log", "*/kms.db*", "*/*/kms.db*", "*/*/*/kms.db*"} {
 		files, err := filepath.Glob(h.path(pattern))
 		if err != nil {
@@ -264,15 +266,45 @@ func (h *kmsHouse) use(c *caller) {
 	}
 }
 
+// run runs kmsfs without a terminal to ask on, and not for ever: a server that
+// comes up where it should not is killed, which is exit code -1.
+func (h *kmsHouse) run(args ...string) (stdout, stderr string, code int) {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, h.bin, args...)
+	var out, errs bytes.Buffer
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = h.dir, h.env, &out, &errs
+	cmd.SysProcAttr = &unix.SysProcAttr{Setsid: true}
+	err := cmd.Run()
+	if exit := (*exec.ExitError)(nil); err != nil && !errors.As(err, &exit) {
+		h.Fatal(err)
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.printed.Write(append(out.Bytes(), errs.Bytes()...))
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// mustEnd runs kmsfs, which must end with an exit code and a message, and not
+// panic.
+func (h *kmsHouse) mustEnd(code int, message string, args ...string) {
+	h.Helper()
+	out, errs, got := h.run(args...)
+	if got != code || !regexp.MustCompile(message).MatchString(errs) || strings.Contains(out+errs, "goroutine ") {
+		h.Errorf("kmsfs %s: exit code %d, want %d and %q:\n%s%s", strings.Join(args, " "), got, code, message, out, errs)
+	}
+}
+
 // verifyAudit has the audit log of a store checked, which must be sound.
 func (h *kmsHouse) verifyAudit(flags ...string) {
 	h.Helper()
-	out := h.kmsfs(append([]string{"kms", "audit", "--verify", "--json"}, flags...)...)
+	out, errs, _ := h.run(append([]string{"kms", "audit", "--verify", "--json"}, flags...)...)
 	var v struct {
 		Records  int
 		Verified bool
 	}
 	if err := json.Unmarshal([]byte(out), &v); err != nil || !v.Verified || v.Records == 0 {
-		h.Errorf("audit --verify: %s, %v", out, err)
+		h.Errorf("audit --verify: %s%s, %v", out, errs, err)
 	}
 }

@@ -79,11 +79,20 @@ func (open openKMS) verb(use, short string, flags func(*cobra.Command) (required
 		defer done()
 		out, err := run(cmd.Context(), kms)
 		if err != nil {
-			return asAWS(err)
+			return unlockHint(kms, asAWS(err))
 		}
 		return printAnswer(cmd.OutOrStdout(), out)
 	}
 	return cmd
+}
+
+// unlockHint adds to what a locked store could not do what would unlock it.
+func unlockHint(kms *localkms.Client, err error) error {
+	why := kms.LockedBy()
+	if why == nil || !errors.Is(err, kmsclient.ErrUnavailable) {
+		return err
+	}
+	return withHint(err, fmt.Sprintf("the key store is locked (%v): %s", why, hintFor(why)))
 }
 
 // plainText is an answer that is printed as it is.

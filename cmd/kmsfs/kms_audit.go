@@ -46,11 +46,11 @@ func auditVerb(open openKMS) *cobra.Command {
 			defer done()
 			switch out := cmd.OutOrStdout(); {
 			case verify:
-				return verifyAudit(cmd.Context(), out, kms, against, asJSON)
+				return unlockHint(kms, verifyAudit(cmd.Context(), out, kms, against, asJSON))
 			case checkpoint:
 				c, err := kms.Checkpoint(cmd.Context())
 				if err != nil {
-					return err
+					return unlockHint(kms, err)
 				}
 				return printJSON(out, c)
 			case asJSON:

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 
-	"golang.org/x/term"
+	"golang.org/x/sys/unix"
 
 	"kmsfs/config"
 	"kmsfs/fs/cipherdir"
@@ -42,7 +43,7 @@ func openUnlockKMS(s config.Settings) func(context.Context, string) (kmsclient.K
 func readPassphraseFile(path string) ([]byte, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("passphrase: %w", err)
+		return nil, errors.New(err.Error()) // that a file is missing would be taken for a missing store
 	}
 	defer f.Close()
 	return unlock.ReadPassphraseFD(int(f.Fd()))
@@ -58,19 +59,46 @@ func hasTerminal() bool {
 }
 
 // askPassphrase asks on the terminal, whatever standard input and output are.
+// Nothing of what is typed from the prompt on is shown. A signal ends it, and
+// leaves the terminal as it was.
 func askPassphrase(prompt string) ([]byte, error) {
 	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
 	if err != nil {
 		return nil, unlock.ErrNoSecret
 	}
-	defer tty.Close()
-	fmt.Fprint(tty, prompt)
-	p, err := term.ReadPassword(int(tty.Fd()))
-	fmt.Fprintln(tty)
+	fd := int(tty.Fd())
+	before, err := unix.IoctlGetTermios(fd, unix.TCGETS)
 	if err != nil {
-		return nil, fmt.Errorf("passphrase: %w", err)
+		return nil, errors.Join(err, tty.Close())
 	}
-	return p, nil
+	silent := *before
+	silent.Lflag = silent.Lflag&^unix.ECHO | unix.ICANON | unix.ISIG
+	silent.Iflag |= unix.ICRNL
+	if err := unix.IoctlSetTermios(fd, unix.TCSETSF, &silent); err != nil { // forgets what was typed ahead
+		return nil, errors.Join(err, tty.Close())
+	}
+	signals := make(chan os.Signal, 1)
+	signal.Notify(signals, os.Interrupt, unix.SIGTERM)
+	defer signal.Stop(signals)
+	fmt.Fprint(tty, prompt)
+	type line struct {
+		text []byte
+		err  error
+	}
+	typed := make(chan line, 1)
+	go func() {
+		text, err := unlock.ReadPassphraseFD(fd)
+		typed <- line{text, err}
+	}()
+	var l line
+	select {
+	case l = <-typed:
+		defer tty.Close()
+	case <-signals: // tty stays open: it is being read
+		l.err = errors.New("interrupted")
+	}
+	fmt.Fprintln(tty)
+	return l.text, errors.Join(l.err, unix.IoctlSetTermios(fd, unix.TCSETS, before))
 }
 
 // newPassphrase is the passphrase to be: from the file, or twice from the
@@ -119,7 +147,11 @@ func daemonPassphrase(s config.Settings, dir string) ([]byte, error) {
 	if ask == nil {
 		return nil, nil
 	}
-	return ask()
+	passphrase, err := ask()
+	if err != nil {
+		return nil, fmt.Errorf("%w: passphrase: %w", errNoKMS, err)
+	}
+	return passphrase, nil
 }
 
 // filledPipe gives a pipe from which secret can be read, and wipes it. A pipe

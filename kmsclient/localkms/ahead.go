@@ -106,7 +106,7 @@ func refName(ref string) string {
 // result is what the work made of k's current material or, if it was done on
 // another one or not at all, makes of it now. The caller owns the slice.
 func (h *ahead) result(c *call, k *cmk) ([]byte, error) {
-	if h.key != nil && h.key.region == k.region && h.key.id == k.id && h.material == k.current {
+	if h.key != nil && h.key.id == k.id && h.material == k.current {
 		return bytes.Clone(h.out), h.err // f of do may run twice
 	}
 	m, err := c.material(k)

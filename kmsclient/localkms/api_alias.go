@@ -17,7 +17,8 @@ var aliasPattern = regexp.MustCompile(`^alias/[a-zA-Z0-9/_-]+$`)
 func aliasName(name string) error {
 	switch {
 	case !strings.HasPrefix(name, "alias/"):
-		return refuse("ValidationException", "Invalid identifier")
+		return refuse("ValidationException", `Alias must start with the prefix "alias/". Please see `+
+			"https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html")
 	case strings.HasPrefix(name, "alias/aws/"):
 		return refuse("NotAuthorizedException", "")
 	case !aliasPattern.MatchString(name):

@@ -262,3 +262,19 @@ var opUsage = map[string]keyspec.Usage{
 	"Sign": keyspec.SignVerify, "Verify": keyspec.SignVerify, "GenerateMac": keyspec.GenerateVerifyMAC, "VerifyMac": keyspec.GenerateVerifyMAC,
 	"DeriveSharedSecret": keyspec.KeyAgreement, "Encrypt": keyspec.EncryptDecrypt, "Decrypt": keyspec.EncryptDecrypt,
 }
+
+func BenchmarkSign(b *testing.B) {
+	c := newStore(b, Options{}).Client()
+	for spec, alg := range map[keyspec.Spec]keyspec.Algorithm{keyspec.RSA2048: keyspec.PSSSHA256, keyspec.NISTP256: keyspec.ECDSASHA256} {
+		key := plant(b, c, spec, keyspec.SignVerify)
+		b.Run(string(spec), func(b *testing.B) {
+			b.RunParallel(func(p *testing.PB) {
+				for p.Next() {
+					if _, err := c.Sign(bg, SignInput{KeyID: key, Message: []byte("m"), SigningAlgorithm: string(alg)}); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+		})
+	}
+}

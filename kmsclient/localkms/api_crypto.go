@@ -27,7 +27,7 @@ func (c *call) wrap(action, ref, algorithm string, plaintext []byte) ([]byte, *c
 	if algorithm == "" {
 		algorithm = specSymmetric
 	}
-	c.fact("kms:encryptionalgorithm", algorithm)
+	c.algorithmFact(algorithm)
 	encoded, err := c.encodedContext(c.ec)
 	if err != nil {
 		return nil, nil, "", err
@@ -63,7 +63,7 @@ func (a *API) Decrypt(ctx context.Context, in DecryptInput) (DecryptOutput, erro
 	return do(ctx, a, "Decrypt", &in, func(c *call) (out DecryptOutput, err error) {
 		c.ec, c.tokens = in.EncryptionContext, in.GrantTokens
 		if len(in.CiphertextBlob) == 0 || slices.Contains(in.DryRunModifiers, ignoreCiphertext) {
-			return out, c.withoutCiphertext("Decrypt", in.KeyID, in.DryRun, in.DryRunModifiers)
+			return out, c.withoutCiphertext("Decrypt", in.KeyID, in.EncryptionAlgorithm, in.DryRun, in.DryRunModifiers)
 		}
 		opened, err := c.unwrap("Decrypt", in.KeyID, in.EncryptionAlgorithm, in.CiphertextBlob, ahead)
 		if err != nil {
@@ -83,7 +83,7 @@ const ignoreCiphertext = "IGNORE_CIPHERTEXT"
 
 // withoutCiphertext checks a dry run that shows no ciphertext: whether the caller
 // may use the named key.
-func (c *call) withoutCiphertext(action, key string, dry bool, modifiers []string) error {
+func (c *call) withoutCiphertext(action, key, algorithm string, dry bool, modifiers []string) error {
 	switch {
 	case !slices.Contains(modifiers, ignoreCiphertext):
 		return refuse("ValidationException", "1 validation error detected: Value null at 'ciphertextBlob' failed to satisfy constraint: Member must not be null")
@@ -92,8 +92,20 @@ func (c *call) withoutCiphertext(action, key string, dry bool, modifiers []strin
 	case key == "":
 		return refuse("ValidationException", "A key must be named where the ciphertext is ignored")
 	}
-	_, err := c.keyFor(action, key, byIDOrAlias)
-	return err
+	c.algorithmFact(algorithm)
+	k, err := c.keyFor(action, key, byIDOrAlias)
+	if err != nil {
+		return err
+	}
+	return c.checkAlgorithm(k, usageEncrypt, algorithm)
+}
+
+// algorithmFact states the algorithm of an encryption or decryption; ReEncrypt is
+// one after the other.
+func (c *conditions) algorithmFact(algorithm string) {
+	const key = "kms:encryptionalgorithm"
+	c.facts = slices.DeleteFunc(c.facts, func(f fact) bool { return f.key == key })
+	c.fact(key, algorithm)
 }
 
 // opened is what unwrap found in a blob.
@@ -104,18 +116,24 @@ type opened struct {
 }
 
 // unwrap opens a blob under the key it names; want, if not "", is the key the
-// caller expects, and the only way to name an asymmetric one. Policies and states
-// apply to the key before its material is touched.
+// caller expects, and the only way to name an asymmetric one. A blob of another
+// key is refused as such whatever the named key is for. Policies and states apply
+// to the key before its material is touched.
 func (c *call) unwrap(action, want, algorithm string, b []byte, ahead *ahead) (o opened, err error) {
-	c.fact("kms:encryptionalgorithm", algorithm)
+	c.algorithmFact(algorithm)
 	encoded, err := c.encodedContext(c.ec)
 	if err != nil {
 		return o, err
 	}
+	p, ours := parseBlob(b)
 	var wanted *cmk
 	if want != "" {
 		if wanted, err = c.keyFor(action, want, byIDOrAlias); err != nil {
 			return o, err
+		}
+		if ours && algorithm == specSymmetric && wanted.id != p.id {
+			return o, refuse("IncorrectKeyException",
+				"The key ID in the request does not identify a CMK that can perform this operation.")
 		}
 		if err := c.checkAlgorithm(wanted, usageEncrypt, algorithm); err != nil {
 			return o, err
@@ -127,25 +145,22 @@ func (c *call) unwrap(action, want, algorithm string, b []byte, ahead *ahead) (o
 		return o, refuse("ValidationException", "KeyId must be given to decrypt under an asymmetric key")
 	}
 	bad := refuse("InvalidCiphertextException", "")
-	p, ok := parseBlob(b)
-	if !ok {
+	if !ours {
 		return o, bad
 	}
-	if wanted != nil && wanted.id != p.id {
-		return o, refuse("IncorrectKeyException",
-			"The key ID in the request does not identify a CMK that can perform this operation.")
-	}
-	switch o.key, err = c.loadAny(c.region(), p.id); {
-	case err != nil:
-		return o, err
-	case o.key == nil: // made by another KMS, or in another Region
-		return o, bad
-	case o.key.state == stateDeleted:
-		c.note.cmk = &p.id
-		return o, c.noKey(p.id)
-	}
-	if err := c.admit(action, p.id.String(), o.key); err != nil {
-		return o, err
+	if o.key = wanted; wanted == nil {
+		switch o.key, err = c.loadAny(c.region(), p.id); {
+		case err != nil:
+			return o, err
+		case o.key == nil: // made by another KMS, or in another Region
+			return o, bad
+		case o.key.state == stateDeleted:
+			c.note.cmk = &p.id
+			return o, c.noKey(p.id)
+		}
+		if err := c.admit(action, p.id.String(), o.key); err != nil {
+			return o, err
+		}
 	}
 	m, err := c.materialByRef(o.key, p.ref)
 	if err != nil {
@@ -176,18 +191,17 @@ func (a *API) ReEncrypt(ctx context.Context, in ReEncryptInput) (ReEncryptOutput
 		c.ec, c.tokens = in.SourceEncryptionContext, in.GrantTokens
 		if to, err := c.resolve(in.DestinationKeyID, byIDOrAlias); err == nil {
 			from, _ := c.resolve(in.SourceKeyID, byIDOrAlias)
-			if p, ok := parseBlob(in.CiphertextBlob); ok {
+			if p, ok := parseBlob(in.CiphertextBlob); ok && in.SourceEncryptionAlgorithm == specSymmetric {
 				from = p.id
 			}
 			c.fact("kms:reencryptonsamekey", boolText(from == to))
 		}
 		if len(in.CiphertextBlob) == 0 || slices.Contains(in.DryRunModifiers, ignoreCiphertext) {
-			if err := c.withoutCiphertext("ReEncryptFrom", in.SourceKeyID, in.DryRun, in.DryRunModifiers); err != nil {
+			if err := c.withoutCiphertext("ReEncryptFrom", in.SourceKeyID, in.SourceEncryptionAlgorithm, in.DryRun, in.DryRunModifiers); err != nil {
 				return out, err
 			}
 			c.ec = in.DestinationEncryptionContext
-			_, err := c.keyFor("ReEncryptTo", in.DestinationKeyID, byIDOrAlias)
-			return out, err
+			return out, c.withoutCiphertext("ReEncryptTo", in.DestinationKeyID, in.DestinationEncryptionAlgorithm, in.DryRun, in.DryRunModifiers)
 		}
 		from, err := c.unwrap("ReEncryptFrom", in.SourceKeyID, in.SourceEncryptionAlgorithm, in.CiphertextBlob, ahead)
 		if err != nil {
@@ -196,7 +210,6 @@ func (a *API) ReEncrypt(ctx context.Context, in ReEncryptInput) (ReEncryptOutput
 		defer clear(from.plaintext)
 		c.note.source, c.note.sourceMaterial, c.note.cmk = &from.key.id, from.material, nil
 		c.ec = in.DestinationEncryptionContext
-		c.facts = slices.DeleteFunc(c.facts, func(f fact) bool { return f.key == "kms:encryptionalgorithm" })
 		blob, to, algorithm, err := c.wrap("ReEncryptTo", in.DestinationKeyID, in.DestinationEncryptionAlgorithm, from.plaintext)
 		if err != nil {
 			return out, err

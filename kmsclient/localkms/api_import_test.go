@@ -533,12 +533,17 @@ func TestConditionsOfImport(t *testing.T) {
 }
 
 func FuzzImportToken(f *testing.F) {
-	f.Add((&importToken{region: "us-east-1", spec: "RSA_2048", wrapping: "RSA_4096", algorithm: "RSAES_OAEP_SHA_256", private: []byte("key"), expires: 1}).bytes())
+	token := (&importToken{
+		id: newKeyID(true), expires: 1, region: "us-east-1", spec: "RSA_2048", wrapping: "RSA_4096", algorithm: "RSAES_OAEP_SHA_256", private: []byte("key"),
+	}).bytes()
+	f.Add(token)
+	f.Add(token[:len(token)-1])
+	f.Add(append(slices.Clone(token), 0))
 	f.Add([]byte{})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		token, ok := parseImportToken(slices.Clone(b))
-		if ok && !bytes.Equal(token.bytes(), b) {
-			t.Errorf("%x parses as %+v, which prints as %x", b, token, token.bytes())
+		parsed, ok := parseImportToken(slices.Clone(b))
+		if ok && !bytes.Equal(parsed.bytes(), b) {
+			t.Errorf("%x parses as %+v, which prints as %x", b, parsed, parsed.bytes())
 		}
 	})
 }

@@ -93,6 +93,10 @@ func TestLastUsageByOperation(t *testing.T) {
 	if use := lastUsage(t, c, other); use.Operation != "ReEncrypt" {
 		t.Errorf("where ReEncrypt wrapped: %+v", use)
 	}
+	sealIn(t, c, symmetric, "later than ReEncrypt, whose source it was")
+	if use := lastUsage(t, c, symmetric); use.Operation != "Encrypt" {
+		t.Errorf("%+v", use)
+	}
 	for _, op := range shape.Enum("KeyLastUsageTrackingOperation") {
 		if !covered[op] {
 			t.Errorf("%s is not tried", op)

@@ -339,7 +339,8 @@ func TestReplicaGoesAsPrimaryExpires(t *testing.T) {
 }
 
 func TestImportedMultiRegionKey(t *testing.T) {
-	s := newStore(t, Options{})
+	clock := newClock()
+	s := newStore(t, Options{Now: clock.Now})
 	c := regions(s)
 	at := map[string]importer{home: newImporter(t, c[home], CreateKeyInput{MultiRegion: true})}
 	arn := at[home].key
@@ -391,10 +392,19 @@ func TestImportedMultiRegionKey(t *testing.T) {
 	ok(t, only(at[away].give(m32(3), nil)))
 	ok(t, only(c[away].DeleteImportedKeyMaterial(bg, DeleteImportedKeyMaterialInput{KeyID: key, KeyMaterialID: waiting.KeyMaterialID})))
 	at[home].has("NON_CURRENT IMPORTED \nCURRENT IMPORTED \nPENDING_MULTI_REGION_IMPORT_AND_ROTATION IMPORTED \n")
-	ok(t, only(at[away].give(m32(3), nil)))
+	ok(t, only(at[away].give(m32(3), func(in *ImportKeyMaterialInput) {
+		in.ExpirationModel, in.ValidTo = "", &shape.Time{Time: clock.Now().Add(time.Hour)}
+	})))
 	ok(t, only(c[home].DeleteImportedKeyMaterial(bg, DeleteImportedKeyMaterialInput{KeyID: key, KeyMaterialID: waiting.KeyMaterialID})))
 	at[home].has("NON_CURRENT IMPORTED \nCURRENT IMPORTED \n")
 	at[away].has("NON_CURRENT IMPORTED \nCURRENT IMPORTED \n")
+
+	clock.add(2 * time.Hour)
+	at[away].state(kmsclient.StateEnabled)
+	for r, err := range s.AuditEvents(bg, AuditFilter{Operation: "DeleteExpiredKeyMaterial"}) {
+		ok(t, err)
+		t.Errorf("record %d: something expired that was gone", r.Seq)
+	}
 
 	// A replica that is about to go holds nobody up.
 	ok(t, only(at[home].give(m32(4), fresh)))

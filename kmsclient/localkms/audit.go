@@ -143,22 +143,26 @@ func (k rootKey) openHead(seq int64, hash, mac []byte) (h chainHead, err error) 
 }
 
 // loadHead reads where the log ends: at its sealed head or, if the store was used
-// while it was locked, at the tail that could not be sealed.
+// while it was locked, at the tail that could not be sealed then, and is now.
 func (t *tx) loadHead() error {
 	var seq int64
-	var hash, mac []byte
-	if err := t.row("SELECT seq, hash, mac FROM audit_head", nil, []any{&seq, &hash, &mac}); err != nil {
+	var tail sql.NullInt64
+	var hash, mac, tailHash []byte
+	err := t.row("SELECT head.seq, head.hash, mac, tail.seq, tail.hash FROM audit_head head LEFT JOIN audit_tail tail",
+		nil, []any{&seq, &hash, &mac, &tail, &tailHash})
+	if err != nil {
 		return err
 	}
-	var err error
 	if !t.w.store.locked {
 		t.head, err = t.w.store.root.openHead(seq, hash, mac)
 		t.start = t.head.seq
+		if err == nil && tail.Valid {
+			err = t.adoptTail(tail.Int64, tailHash)
+		}
 		return err
 	}
-	err = t.row("SELECT seq, hash FROM audit_tail", nil, []any{&seq, &hash})
-	if err != nil && !errors.Is(err, sql.ErrNoRows) {
-		return err
+	if tail.Valid {
+		seq, hash = tail.Int64, tailHash
 	}
 	if len(hash) != len(t.head.hash) || seq < 0 {
 		return errHead

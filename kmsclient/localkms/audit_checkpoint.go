@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"encoding/binary"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"time"
 )
@@ -118,25 +117,13 @@ func (s *Store) checkpoints(ctx context.Context, conn *sql.Conn, others []Checkp
 	return hashes, nil
 }
 
-// adoptTail seals what was appended to the log while the store was locked, after
-// checking that it goes on from the sealed head. That those records were written
-// without the root key is recorded: their chain is sound, and nothing else about
-// them is proven.
-func (t *tx) adoptTail() error {
-	if t.w.store.locked {
-		return nil
-	}
-	var seq int64
-	var hash []byte
-	err := t.row("SELECT seq, hash FROM audit_tail", nil, []any{&seq, &hash})
-	if errors.Is(err, sql.ErrNoRows) {
-		return nil
-	}
-	if err != nil {
-		return err
-	}
+// adoptTail seals what was appended to the log while the store was locked, by this
+// or another process, as far as record seq with hash, after checking that it goes
+// on from the sealed head. That those records were written without the root key is
+// recorded: their chain is sound, and nothing else about them is proven.
+func (t *tx) adoptTail(seq int64, hash []byte) error {
 	sealed := t.head
-	err = t.each("SELECT cmk, source, record FROM audit WHERE seq > ? AND seq <= ? ORDER BY seq", []any{int64(sealed.seq), seq},
+	err := t.each("SELECT cmk, source, record FROM audit WHERE seq > ? AND seq <= ? ORDER BY seq", []any{int64(sealed.seq), seq},
 		func(scan func(...any) error) error {
 			var r auditRow
 			err := scan(&r.cmk, &r.source, &r.record)
@@ -147,7 +134,6 @@ func (t *tx) adoptTail() error {
 		return err
 	}
 	if t.head.seq != uint64(seq) || string(t.head.hash[:]) != string(hash) {
-		t.head = sealed
 		return errHead
 	}
 	if err := t.exec("DELETE FROM audit_tail"); err != nil {

@@ -66,8 +66,9 @@ func (s *Store) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditR
 				key = id[:]
 			}
 			query := "SELECT seq, cmk, source, record, hash FROM audit WHERE seq > ?1 ORDER BY seq"
-			if key != nil {
-				query = "SELECT seq, cmk, source, record, hash FROM audit WHERE seq > ?1 AND (cmk = ?2 OR source = ?2) ORDER BY seq"
+			if key != nil { // two index scans, merged: no sorting, however long the log
+				query = `SELECT seq, cmk, source, record, hash FROM audit WHERE cmk = ?2 AND seq > ?1
+					UNION ALL SELECT seq, cmk, source, record, hash FROM audit WHERE source = ?2 AND cmk IS NOT ?2 AND seq > ?1 ORDER BY seq`
 			}
 			rows, err := conn.QueryContext(ctx, query, int64(f.After), key)
 			if err != nil {
@@ -129,10 +130,14 @@ func (s *Store) VerifyAudit(ctx context.Context, kept ...Checkpoint) (records ui
 	if s.locked {
 		return 0, fmt.Errorf("verify audit log: %w", errLocked)
 	}
+	sealed := s.writer.submit(ctx, func(*tx) error { return nil }) // what was appended while the store was locked
 	err = s.snapshot(ctx, func(conn *sql.Conn) error {
 		records, err = s.verify(ctx, conn, kept)
 		return err
 	})
+	if err == nil && errors.Is(sealed, errHead) {
+		err = fmt.Errorf("%w: its tail does not go on from its head", ErrAuditBroken)
+	}
 	if err != nil {
 		return records, fmt.Errorf("verify audit log: %w", damaged(err))
 	}

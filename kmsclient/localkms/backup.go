@@ -2,11 +2,14 @@ package localkms
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+
+	"kmsfs/kmsclient"
 )
 
 // Backup copies the store, as it is at one moment, into a new directory, while
@@ -36,7 +39,7 @@ func (s *Store) Backup(ctx context.Context, dir string, withoutRoot bool) (err e
 	if err := writePrivate(path, nil); err != nil {
 		return err
 	}
-	if _, err := s.db.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
+	if err := s.vacuumInto(ctx, path); err != nil {
 		return damaged(err)
 	}
 	if err := syncFile(path); err != nil {
@@ -50,10 +53,42 @@ func (s *Store) Backup(ctx context.Context, dir string, withoutRoot bool) (err e
 	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
 }
 
+// vacuumInto copies the database into the empty file at path, and checks the copy:
+// a damaged database gives a damaged copy, without a word of SQLite's.
+func (s *Store) vacuumInto(ctx context.Context, path string) error {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if _, err := conn.ExecContext(ctx, "VACUUM INTO ?", path); err != nil {
+		return err
+	}
+	if _, err := conn.ExecContext(ctx, "ATTACH ? AS copy", path); err != nil {
+		return err
+	}
+	err = checkIntegrity(ctx, conn, "copy")
+	_, detached := conn.ExecContext(context.WithoutCancel(ctx), "DETACH copy")
+	return errors.Join(err, detached)
+}
+
+// checkIntegrity has SQLite check a whole database, "main" or an attached one.
+func checkIntegrity(ctx context.Context, conn *sql.Conn, name string) error {
+	var report string
+	if err := conn.QueryRowContext(ctx, "PRAGMA "+name+".integrity_check(1)").Scan(&report); err != nil {
+		return err
+	}
+	if report != "ok" {
+		return fmt.Errorf("%w: %s", ErrDamaged, report)
+	}
+	return nil
+}
+
 // Restore makes a store in dir, which must not exist, of a backup, after checking
-// it: database, root key and audit log. A backup without root.key needs the path
-// of one; "" takes the backup's own. What happened after the backup is not in it:
-// keys deleted since are back, keys made since are gone.
+// it: database, root key, audit log, and that all that is sealed opens. A backup
+// without root.key needs the path of one; "" takes the backup's own. What happened
+// after the backup is not in it: keys deleted since are back, keys made since are
+// gone.
 func Restore(ctx context.Context, backup, rootKey, dir string, o Options) (err error) {
 	defer func() {
 		if err != nil {
@@ -79,26 +114,85 @@ func Restore(ctx context.Context, backup, rootKey, dir string, o Options) (err e
 			return err
 		}
 	}
+	if err := writePrivate(filepath.Join(dir, lockName), nil); err != nil {
+		return err
+	}
 	o.Create, o.AllowLocked = false, false
 	s, err := Open(dir, o)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	var report string
-	if err := s.db.QueryRowContext(ctx, "PRAGMA integrity_check(1)").Scan(&report); err != nil {
+	conn, err := s.db.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	err = errors.Join(checkIntegrity(ctx, conn, "main"), conn.Close())
+	if err != nil {
 		return damaged(err)
 	}
-	if report != "ok" {
-		return fmt.Errorf("%w: %s", ErrDamaged, report)
-	}
 	if _, err := s.VerifyAudit(ctx); err != nil {
+		return err
+	}
+	if err := s.openSealed(ctx); err != nil {
 		return err
 	}
 	if err := s.recordOwn(ctx, "RestoreStore"); err != nil {
 		return err
 	}
 	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+}
+
+// openSealed opens all key material and the secret of every access key. What was
+// altered there would not show before it is needed.
+func (s *Store) openSealed(ctx context.Context) error {
+	return s.snapshot(ctx, func(conn *sql.Conn) error {
+		err := each(ctx, conn, `SELECT cmk.id, spec, origin, material.id, sealed FROM material
+				JOIN cmk ON cmk.region = material.region AND cmk.id = material.cmk WHERE sealed IS NOT NULL`,
+			func(scan func(...any) error) error {
+				var k cmk
+				var id, material, sealed []byte
+				if err := scan(&id, &k.spec, &k.origin, &material, &sealed); err != nil {
+					return err
+				}
+				if len(id) != len(k.id) || len(material) != len(kmsclient.MaterialID{}) {
+					return ErrDamaged
+				}
+				k.id = keyID(id)
+				m, err := unsealMaterial(s.root, &k, kmsclient.MaterialID(material), sealed)
+				if err == nil {
+					m.wipe()
+				}
+				return err
+			})
+		if err != nil {
+			return err
+		}
+		return each(ctx, conn, "SELECT id, user, sealed FROM access_key", func(scan func(...any) error) error {
+			var id, user string
+			var sealed []byte
+			if err := scan(&id, &user, &sealed); err != nil {
+				return err
+			}
+			_, err := s.root.openSecret(id, user, sealed)
+			return err
+		})
+	})
+}
+
+// each calls f for every row of a query, with the row's Scan.
+func each(ctx context.Context, conn *sql.Conn, query string, f func(scan func(...any) error) error) error {
+	rows, err := conn.QueryContext(ctx, query)
+	if err != nil {
+		return err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		if err := f(rows.Scan); err != nil {
+			return err
+		}
+	}
+	return rows.Err()
 }
 
 // recordOwn records something the local user did with the store as a whole.

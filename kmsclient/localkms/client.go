@@ -68,6 +68,9 @@ func materialID(s string) (id kmsclient.MaterialID) {
 // closes it.
 func (c *Client) Close() error { return nil }
 
+// LockedBy tells what kept the store from being unlocked; nil if nothing did.
+func (c *Client) LockedBy() error { return c.store.LockedBy() }
+
 // AuditEvents reads the audit log of the store; see Store.AuditEvents.
 func (c *Client) AuditEvents(ctx context.Context, f AuditFilter) iter.Seq2[AuditRecord, error] {
 	return c.store.AuditEvents(ctx, f)

@@ -108,15 +108,18 @@ func (c *call) resolve(ref string, n naming) (id keyID, err error) {
 		if uuid, ok := strings.CutPrefix(name, "key/"); ok {
 			name = uuid
 		} else if !strings.HasPrefix(name, "alias/") {
-			return id, refuse("NotFoundException", "Invalid keyId %s", ref)
+			return id, refuse("NotFoundException", "Invalid keyId '%s'", ref)
 		}
 	}
-	if strings.HasPrefix(name, "alias/") && n == byIDOrAlias {
+	if strings.HasPrefix(name, "alias/") {
+		if n == byID {
+			return id, refuse("InvalidArnException", "Key Aliases are not supported for this operation.")
+		}
 		return c.aliasTarget(name)
 	}
 	id, ok := parseKeyID(name)
 	if !ok {
-		return id, refuse("NotFoundException", "Invalid keyId %s", ref)
+		return id, refuse("NotFoundException", "Invalid keyId '%s'", ref)
 	}
 	return id, nil
 }

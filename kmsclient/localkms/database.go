@@ -10,6 +10,8 @@ import (
 	"fmt"
 	"io/fs"
 	"net/url"
+	"os"
+	"path/filepath"
 	"time"
 
 	"modernc.org/sqlite"
@@ -47,6 +49,8 @@ func (s *Store) loadSchema(o Options) error {
 		return fmt.Errorf("%w: schema %d, this one knows up to %d", ErrNewer, version, schemaVersion)
 	case version == 0 && !o.Create:
 		return fmt.Errorf("no key store here: %w", fs.ErrNotExist)
+	case version == 0 && s.locked: // it would belong to no root key
+		return s.why
 	case version == 0:
 		if err := s.createSchema(ctx, conn, o); err != nil {
 			return err
@@ -128,6 +132,21 @@ func (s *Store) createSchema(ctx context.Context, conn *sql.Conn, o Options) (er
 		return err
 	}
 	return t.Commit()
+}
+
+// inPlace refuses to go on with a database that was removed or replaced since it
+// was opened: what is written to it is gone when the last process closes it. (Never
+// open the file for this: closing it would drop SQLite's locks of this process.)
+func (s *Store) inPlace() error {
+	path := filepath.Join(s.dir, dbName)
+	fi, err := os.Stat(path)
+	if err == nil && !os.SameFile(fi, s.file) {
+		err = errors.New("another file is there")
+	}
+	if err != nil {
+		return fmt.Errorf("key store was removed or replaced while open: %w", err)
+	}
+	return nil
 }
 
 // damaged adds ErrDamaged to an error by which SQLite says the file is not

@@ -187,3 +187,19 @@ func TestOpenSSLWrapsImports(t *testing.T) {
 		}
 	}
 }
+
+// The same key in another encoding is the same key.
+func TestOpenSSLEncodesAKeyInTwoWays(t *testing.T) {
+	i := newImporter(t, newStore(t, Options{}).Client(), CreateKeyInput{KeySpec: "ECC_NIST_P256", KeyUsage: "SIGN_VERIFY"})
+	pem := openssl(t, nil, "genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256")
+	short := openssl(t, map[string][]byte{"pem": pem}, "ec", "-in", "pem", "-no_public")
+	var encodings [][]byte
+	for _, pem := range [][]byte{pem, short} {
+		der := openssl(t, map[string][]byte{"pem": pem}, "pkcs8", "-topk8", "-nocrypt", "-in", "pem", "-outform", "DER")
+		encodings = append(encodings, der)
+		ok(t, only(i.give(der, nil)))
+	}
+	if bytes.Equal(encodings[0], encodings[1]) {
+		t.Error("the encodings are the same")
+	}
+}

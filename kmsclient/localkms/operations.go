@@ -13,13 +13,14 @@ type Operation struct {
 	Name  string
 	Input reflect.Type // struct, with the tags of package shape
 
+	output  reflect.Type // struct
 	decoded func(context.Context, *API, []byte) (any, error)
 	given   func(context.Context, *API, any) (any, error)
 }
 
 func operation[In, Out any](name string, f func(*API, context.Context, In) (Out, error)) Operation {
 	return Operation{
-		Name: name, Input: reflect.TypeFor[In](),
+		Name: name, Input: reflect.TypeFor[In](), output: reflect.TypeFor[Out](),
 		decoded: func(ctx context.Context, a *API, body []byte) (any, error) {
 			var in In
 			if err := shape.Decode(body, &in); err != nil {
@@ -116,8 +117,8 @@ func (o Operation) Invoke(ctx context.Context, a *API, in any) (any, error) {
 }
 
 // Call runs the operation of a name with a JSON request and gives the JSON
-// answer. What is wrong with the request is refused and recorded like any other
-// refusal.
+// answer; nil if the operation answers nothing, as AWS then sends no body. What is
+// wrong with the request is refused and recorded like any other refusal.
 func (a *API) Call(ctx context.Context, op string, body []byte) ([]byte, error) {
 	o, known := operations[op]
 	if !known {
@@ -131,7 +132,7 @@ func (a *API) Call(ctx context.Context, op string, body []byte) ([]byte, error) 
 		return nil, err
 	}
 	out, err := o.decoded(ctx, a, body)
-	if err != nil {
+	if err != nil || o.output == reflect.TypeFor[Empty]() {
 		return nil, err
 	}
 	return shape.Encode(out, shape.Wire), nil

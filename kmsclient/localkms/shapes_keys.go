@@ -180,7 +180,7 @@ type KeyMetadata struct {
 type MultiRegionConfiguration struct {
 	MultiRegionKeyType string           `json:",omitempty"`
 	PrimaryKey         *MultiRegionKey  `json:",omitempty"`
-	ReplicaKeys        []MultiRegionKey `json:",omitempty"`
+	ReplicaKeys        []MultiRegionKey
 }
 
 // MultiRegionKey is one of a set of related multi-Region keys.

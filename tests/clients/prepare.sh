@@ -12,17 +12,26 @@ rm -f "$there/ready"
 sops=3.13.3
 newest=get_key_last_usage
 
-# knows_all reports whether the aws and the python3 in the PATH know the newest operation.
+# knows_all reports whether there are an aws 1 and a boto3 that know the newest
+# operation. The aws 2 of the distribution, which is tested too, may be older.
 knows_all() {
-  aws kms "${newest//_/-}" --generate-cli-skeleton >/dev/null 2>&1 &&
-    python3 -c "import boto3; boto3.client('kms', 'us-east-1').$newest" 2>/dev/null
+  local aws
+  python3 -c "import boto3; boto3.client('kms', 'us-east-1').$newest" 2>/dev/null || return
+  for aws in $(type -aP aws); do
+    if [[ $("$aws" --version 2>/dev/null) == aws-cli/1.* ]] &&
+      "$aws" kms "${newest//_/-}" --generate-cli-skeleton >/dev/null 2>&1; then
+      return
+    fi
+  done
+  return 1
 }
 
-if ! PATH=$there/venv/bin:$PATH knows_all; then
-  echo "installing aws and boto3 in $there/venv"
+PATH=$there/venv/bin:$PATH
+if ! knows_all; then
+  echo "installing aws 1 and boto3 in $there/venv"
   if ! { python3 -m venv --clear "$there/venv" && "$there/venv/bin/pip" install -q -r $here/requirements.txt; }; then
     rm -rf "$there/venv"
-    echo "missing: aws and boto3 that know ${newest//_/-}; install them with: pip install $(paste -sd ' ' $here/requirements.txt)" >&2
+    echo "missing: aws 1 and boto3 with ${newest//_/-}: install them with pip install $(paste -sd ' ' $here/requirements.txt)" >&2
     exit 1
   fi
 fi
