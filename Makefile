@@ -50,6 +50,15 @@ clients: ## aws, boto3, SDKs and SOPS against kmsfs kms serve
 	$(GO) tool staticcheck -tags clients ./tests/clients
 	$(GO) test -tags clients -count=1 -timeout $(TIMEOUT) ./tests/clients
 
+# One server killed again and again under 64 clients; not a part of test, which
+# has a short run of it. KILLSEED=N repeats the choices of a run.
+KILLFOR  ?= 10m
+KILLSEED ?= 0
+.PHONY: kms-kill
+kms-kill: ## kill the KMS server for KILLFOR=10m, nothing answered may be lost
+	$(GO) test -count=1 -timeout 2h -run '^TestServerKilled$$' -v ./tests \
+	  -kms-kill $(KILLFOR) -kms-clients 64 -kms-seed $(KILLSEED)
+
 .PHONY: race
 race: deps ## the tests under the race detector (needs a C compiler)
 	@cc=$$($(GO) env CC); command -v "$${cc%% *}" >/dev/null || \

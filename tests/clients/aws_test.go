@@ -78,3 +78,28 @@ func tryAWS(file string, env []string) (cli awsCLI, ok bool) {
 	cli.recent = err == nil
 	return cli, true
 }
+
+// TestAWSExitCodes: by its exit code a script tells a refusal from a wrong option.
+func TestAWSExitCodes(t *testing.T) {
+	t.Parallel()
+	s := start(t)
+	for _, cli := range findAWS(t) {
+		refused, usage := 255, 2
+		if strings.HasPrefix(cli.version, "2.") {
+			refused, usage = 254, 252
+		}
+		for args, want := range map[string]int{
+			"list-keys":                            0,
+			"describe-key --key-id alias/none":     refused,
+			"describe-key":                         usage,
+			"describe-keys":                        usage,
+			"list-keys --endpoint-url http://[::]": 255, // no answer
+		} {
+			cmd := s.client(s.alice, "bash", "-c", cli.command+" kms "+args)
+			out, err := cmd.CombinedOutput()
+			if got := cmd.ProcessState.ExitCode(); got != want {
+				t.Errorf("aws %s kms %s: exit code %d, want %d: %v\n%s", cli.version, args, got, want, err, out)
+			}
+		}
+	}
+}
