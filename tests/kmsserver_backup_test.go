@@ -23,7 +23,7 @@ func TestBackupOfBusyStore(t *testing.T) {
 	f.recruit(seed, 4, keys, s)
 	f.start()
 	alice := keys[0].at(s)
-	for i := range 3 {
+	for i := range 2 {
 		var before sealed
 		label := fmt.Sprintf("before backup %d", i)
 		alice.get(t, "GenerateDataKey", params{"KeyId": key, "KeySpec": "AES_256"}, &before)
@@ -47,7 +47,7 @@ func TestBackupOfBusyStore(t *testing.T) {
 			t.Fatal(err)
 		}
 		var out sealed
-		h.decoded(&out, "kms", "decrypt", "--ciphertext-blob", "fileb://"+blob, flag)
+		h.json(&out, "kms", "decrypt", "--ciphertext-blob", "fileb://"+blob, flag)
 		if string(out.Plaintext) != string(before.Plaintext) {
 			t.Error("a ciphertext opens to something else in the restored store")
 		}
@@ -120,7 +120,7 @@ func TestTamperedBackup(t *testing.T) {
 		"record more": {sql(`INSERT INTO audit SELECT seq + 1, cmk, source, record, hash FROM audit ORDER BY seq DESC LIMIT 1`), 4, broken},
 		"tail cut":    {sql(`DELETE FROM audit WHERE seq = (SELECT max(seq) FROM audit)`), 4, broken},
 		"no records":  {sql(`DELETE FROM audit`), 4, broken},
-		"no head":     {sql(`DELETE FROM audit_head`), 3, damaged},
+		"no head":     {sql(`DELETE FROM audit_head`), 4, broken},
 		"old material": {sql(`UPDATE material SET sealed = zeroblob(length(sealed)) WHERE number = 1`), 3,
 			`material of key .* does not open(.|\n)*hint: restore`},
 		"material swapped": {sql(`UPDATE material SET sealed = (SELECT sealed FROM material WHERE number = 1)`), 3, `material of key .* does not open`},

@@ -32,8 +32,9 @@ type kmsHouse struct {
 }
 
 // newKMSHouse makes a house without credentials of AWS, and looks for the secrets
-// at the end of the test.
+// at the end of the test, which runs beside others: most of its time it waits.
 func newKMSHouse(t *testing.T) *kmsHouse {
+	t.Parallel()
 	h := &kmsHouse{house: newHouse(t), secrets: map[string]string{}}
 	h.env = append(h.env, "AWS_EC2_METADATA_DISABLED=true", "AWS_CONFIG_FILE="+h.path("aws.config"),
 		"AWS_SHARED_CREDENTIALS_FILE="+h.path("aws.credentials"))

@@ -124,9 +124,33 @@ func (h *ahead) wipe() {
 	}
 }
 
-// generate makes a key pair or other material, and the public key of a pair. It
-// waits for its turn.
-func (a *API) generate(ctx context.Context, spec keyspec.Spec) (private, public []byte, err error) {
+// forbidden gives what check, which is of operation op, refuses, and takes back
+// what it did: before work that may take seconds for a caller who may not have its
+// result. The operation checks again.
+func (a *API) forbidden(ctx context.Context, op string, check func(*call) error) error {
+	var verdict *kmsclient.Error
+	err := a.store.writer.submit(ctx, func(t *tx) error {
+		c := &call{tx: t, api: a, op: op}
+		if err := c.try(true, func() error { return check(c) }); !errors.As(err, &verdict) {
+			return err
+		}
+		return nil
+	})
+	if err == nil && verdict.Code != "DryRunOperationException" {
+		return verdict
+	}
+	return err
+}
+
+// generate makes a key pair or other material, and the public key of a pair, for
+// an operation. It waits for its turn; for RSA keys, which take long, only if check
+// refuses nothing.
+func (a *API) generate(ctx context.Context, op string, spec keyspec.Spec, check func(*call) error) (private, public []byte, err error) {
+	if strings.HasPrefix(string(spec), "RSA_") {
+		if err := a.forbidden(ctx, op, check); err != nil {
+			return nil, nil, err
+		}
+	}
 	ended := a.store.generating.run(ctx, a.store, func() {
 		if private, err = keyspec.Generate(spec); err == nil && spec.Asymmetric() {
 			public, err = keyspec.PublicKey(spec, private)

@@ -233,3 +233,45 @@ func TestCloseDuringWork(t *testing.T) {
 
 // idOf is the key id in a key ARN.
 func idOf(arn string) string { return arn[strings.LastIndexByte(arn, '/')+1:] }
+
+// Who may not have the result does not wait for it, nor keep others waiting.
+func TestWorkIsNotDoneForTheDenied(t *testing.T) {
+	s := newStore(t, Options{})
+	user := as(t, s, "user/u", `{"Version":"2012-10-17","Statement":{"Effect":"Allow","Action":"kms:ListKeys","Resource":"*"}}`)
+	key := newKey(t, s.Client())
+	external := newImporter(t, s.Client(), CreateKeyInput{}).key
+	for _, busy := range []*slots{s.computing, s.generating} {
+		for range cap(busy.taken) {
+			busy.taken <- struct{}{}
+		}
+		defer func() {
+			for range cap(busy.taken) {
+				<-busy.taken
+			}
+		}()
+	}
+	ctx, cancel := context.WithTimeout(bg, 10*time.Second)
+	defer cancel()
+	for op, err := range map[string]error{
+		"CreateKey":           only(user.CreateKey(ctx, CreateKeyInput{KeySpec: "RSA_4096", KeyUsage: "SIGN_VERIFY"})),
+		"GenerateDataKeyPair": only(user.GenerateDataKeyPair(ctx, GenerateDataKeyPairInput{KeyID: key, KeyPairSpec: "RSA_4096"})),
+		"GenerateDataKeyPairWithoutPlaintext": only(user.GenerateDataKeyPairWithoutPlaintext(ctx,
+			GenerateDataKeyPairWithoutPlaintextInput{KeyID: key, KeyPairSpec: "RSA_4096"})),
+		"GetParametersForImport": only(user.GetParametersForImport(ctx,
+			GetParametersForImportInput{KeyID: external, WrappingAlgorithm: "RSAES_OAEP_SHA_256", WrappingKeySpec: "RSA_4096"})),
+		"GetKeyLastUsage": only(user.GetKeyLastUsage(ctx, GetKeyLastUsageInput{KeyID: key})),
+	} {
+		wantCode(t, op, err, denied)
+	}
+	records := 0
+	for r, err := range s.AuditEvents(bg, AuditFilter{Principal: "user/u"}) {
+		ok(t, err)
+		records++
+		if e := r.Event; e.EventName != "CreateKey" && len(e.Resources) != 1 {
+			t.Errorf("%s: the record names %v", e.EventName, e.Resources)
+		}
+	}
+	if records != 5 {
+		t.Errorf("%d records, want 5", records)
+	}
+}

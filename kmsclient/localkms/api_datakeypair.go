@@ -12,10 +12,11 @@ import (
 // GenerateDataKeyPair makes a key pair for use outside, and returns it with its
 // private key in clear and wrapped.
 func (a *API) GenerateDataKeyPair(ctx context.Context, in GenerateDataKeyPairInput) (GenerateDataKeyPairOutput, error) {
-	pair := a.dataKeyPair(ctx, &in, in.KeyPairSpec, in.DryRun)
+	pair := &dataKeyPair{spec: in.KeyPairSpec, key: in.KeyID, ec: in.EncryptionContext, tokens: in.GrantTokens}
+	pair.make(ctx, a, "GenerateDataKeyPair", &in, in.DryRun)
 	defer clear(pair.private)
 	return do(ctx, a, "GenerateDataKeyPair", &in, func(c *call) (out GenerateDataKeyPairOutput, err error) {
-		blob, k, err := c.wrapPair(pair, in.KeyID, in.EncryptionContext, in.GrantTokens)
+		blob, k, err := c.wrapPair(pair)
 		if err != nil {
 			return out, err
 		}
@@ -29,10 +30,11 @@ func (a *API) GenerateDataKeyPair(ctx context.Context, in GenerateDataKeyPairInp
 // GenerateDataKeyPairWithoutPlaintext makes a key pair for use outside, and
 // returns it with its private key wrapped.
 func (a *API) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, in GenerateDataKeyPairWithoutPlaintextInput) (GenerateDataKeyPairWithoutPlaintextOutput, error) {
-	pair := a.dataKeyPair(ctx, &in, in.KeyPairSpec, in.DryRun)
+	pair := &dataKeyPair{spec: in.KeyPairSpec, key: in.KeyID, ec: in.EncryptionContext, tokens: in.GrantTokens}
+	pair.make(ctx, a, "GenerateDataKeyPairWithoutPlaintext", &in, in.DryRun)
 	defer clear(pair.private)
 	return do(ctx, a, "GenerateDataKeyPairWithoutPlaintext", &in, func(c *call) (out GenerateDataKeyPairWithoutPlaintextOutput, err error) {
-		blob, k, err := c.wrapPair(pair, in.KeyID, in.EncryptionContext, in.GrantTokens)
+		blob, k, err := c.wrapPair(pair)
 		if err != nil {
 			return out, err
 		}
@@ -42,35 +44,38 @@ func (a *API) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, in Genera
 	})
 }
 
-// dataKeyPair is a key pair before it is handed out, or why there is none.
+// dataKeyPair is a request for a key pair, and the pair or why there is none.
 type dataKeyPair struct {
-	spec            string
+	spec, key       string
+	ec              kmsclient.EncryptionContext
+	tokens          []string
 	private, public []byte // PKCS #8 and SubjectPublicKeyInfo, in DER
 	err             error
 }
 
-// dataKeyPair makes a pair before the transaction, as a pair for RSA takes its
-// time; but not for a request that is malformed, or that is a dry run.
-func (a *API) dataKeyPair(ctx context.Context, in any, name string, dry bool) *dataKeyPair {
-	pair := &dataKeyPair{spec: name}
-	spec := keyspec.Spec(name)
+// make makes the pair before the transaction, as one for RSA takes its time; but
+// not for a request that is malformed, or that is a dry run.
+func (p *dataKeyPair) make(ctx context.Context, a *API, op string, in any, dry bool) {
+	spec := keyspec.Spec(p.spec)
 	switch {
 	case shape.Validate(in) != nil: // do refuses it
 	case !spec.DataKeyPair():
-		pair.err = refuse("UnsupportedOperationException", "KeyPairSpec %s is not supported.", name)
+		p.err = refuse("UnsupportedOperationException", "KeyPairSpec %s is not supported.", p.spec)
 	case !dry:
-		pair.private, pair.public, pair.err = a.generate(ctx, spec)
+		p.private, p.public, p.err = a.generate(ctx, op, spec, func(c *call) error {
+			_, _, err := c.wrapPair(p)
+			return err
+		})
 	}
-	return pair
 }
 
-// wrapPair wraps the private key of a pair under the key that ref names.
-func (c *call) wrapPair(pair *dataKeyPair, ref string, ec kmsclient.EncryptionContext, tokens []string) ([]byte, *cmk, error) {
-	if pair.err != nil {
-		return nil, nil, pair.err
+// wrapPair wraps the private key of a pair under its key.
+func (c *call) wrapPair(p *dataKeyPair) ([]byte, *cmk, error) {
+	c.ec, c.tokens = p.ec, p.tokens
+	c.fact("kms:datakeypairspec", p.spec)
+	blob, k, _, err := c.wrap(c.op, p.key, "", p.private)
+	if err == nil {
+		err = p.err
 	}
-	c.ec, c.tokens = ec, tokens
-	c.fact("kms:datakeypairspec", pair.spec)
-	blob, k, _, err := c.wrap(c.op, ref, "", pair.private)
 	return blob, k, err
 }

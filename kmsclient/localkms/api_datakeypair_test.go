@@ -87,7 +87,8 @@ func TestDataKeyPairRefusals(t *testing.T) {
 func TestDataKeyPairIsNotMadeForNothing(t *testing.T) {
 	a := newStore(t, Options{}).Client().API
 	for _, in := range []GenerateDataKeyPairInput{{KeyPairSpec: "RSA_2048"}, {KeyID: "k", KeyPairSpec: "RSA_2048", DryRun: true}} {
-		if pair := a.dataKeyPair(bg, &in, in.KeyPairSpec, in.DryRun); pair.private != nil || pair.err != nil {
+		pair := &dataKeyPair{spec: in.KeyPairSpec, key: in.KeyID}
+		if pair.make(bg, a, "GenerateDataKeyPair", &in, in.DryRun); pair.private != nil || pair.err != nil {
 			t.Errorf("%+v: made %v", in, pair)
 		}
 	}

@@ -180,7 +180,7 @@ func TestGrantRefused(t *testing.T) {
 		"no ARN":             {symmetric, "alice", "", "Decrypt", nil, noPrincipal},
 		"foreign account":    {symmetric, "arn:aws:iam::111111111111:root", "", "Decrypt", nil, noPrincipal},
 		"retiring unknown":   {symmetric, arnUser + "alice", arnUser + "bob", "Decrypt", nil, noPrincipal},
-		"alias":              {"alias/x", arnUser + "alice", "", "Decrypt", nil, "NotFoundException"},
+		"alias":              {"alias/x", arnUser + "alice", "", "Decrypt", nil, "InvalidArnException"},
 		"disabled":           {disabled, arnUser + "alice", "", "Decrypt", nil, "DisabledException"},
 	} {
 		in := CreateGrantInput{KeyID: test.key, GranteePrincipal: test.grantee, RetiringPrincipal: test.retiring, Constraints: test.constraints}
@@ -281,7 +281,7 @@ func TestGrantAudit(t *testing.T) {
 	g := newGrantFor(t, c, key, arnRoot, "Decrypt")
 	ok(t, only(c.RetireGrant(bg, RetireGrantInput{GrantToken: g.GrantToken})))
 	want := map[string][2]string{
-		"CreateGrant": {`{"keyId":"` + key + `","granteePrincipal":"` + arnRoot + `","operations":["Decrypt"]}`, `{"grantId":"` + g.GrantID + `"}`},
+		"CreateGrant": {`{"keyId":"` + key + `","granteePrincipal":"` + arnRoot + `","operations":["Decrypt"]}`, `{"grantId":"` + g.GrantID + `","keyId":"` + key + `"}`},
 		"RetireGrant": {`{"keyId":"` + key + `","grantId":"` + g.GrantID + `"}`, ""},
 	}
 	for r, err := range s.AuditEvents(bg, AuditFilter{}) {

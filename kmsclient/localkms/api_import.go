@@ -24,14 +24,20 @@ func (a *API) GetParametersForImport(ctx context.Context, in GetParametersForImp
 	var private, public []byte
 	var bad error
 	wrapping, algorithm := keyspec.Spec(in.WrappingKeySpec), keyspec.Algorithm(in.WrappingAlgorithm)
+	key := func(c *call) (*cmk, error) {
+		c.fact("kms:wrappingalgorithm", in.WrappingAlgorithm)
+		c.fact("kms:wrappingkeyspec", in.WrappingKeySpec)
+		return c.importKey(in.KeyID)
+	}
 	if shape.Validate(&in) == nil && slices.Contains(keyspec.WrappingSpecs(), wrapping) {
-		private, public, bad = a.generate(ctx, wrapping)
+		private, public, bad = a.generate(ctx, "GetParametersForImport", wrapping, func(c *call) error {
+			_, err := key(c)
+			return err
+		})
 		defer clear(private)
 	}
 	return do(ctx, a, "GetParametersForImport", &in, func(c *call) (out GetParametersForImportOutput, err error) {
-		c.fact("kms:wrappingalgorithm", in.WrappingAlgorithm)
-		c.fact("kms:wrappingkeyspec", in.WrappingKeySpec)
-		k, err := c.importKey(in.KeyID)
+		k, err := key(c)
 		if err != nil {
 			return out, err
 		}

@@ -196,7 +196,7 @@ func TestImportedMaterialExpires(t *testing.T) {
 	events := 0
 	for r, err := range s.AuditEvents(bg, AuditFilter{Operation: "DeleteExpiredKeyMaterial"}) {
 		ok(t, err)
-		if events++; r.Event.UserIdentity.Type != "AWSService" || r.Event.Resources[0].ARN != i.key {
+		if events++; r.Event.EventType != "AwsServiceEvent" || r.Event.Resources[0].ARN != i.key {
 			t.Errorf("%+v", r.Event)
 		}
 	}

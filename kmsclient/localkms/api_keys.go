@@ -81,31 +81,20 @@ func (a *API) CreateKey(ctx context.Context, in CreateKeyInput) (CreateKeyOutput
 		if bad != nil {
 			return out, bad
 		}
-		k := &cmk{
-			region: c.region(), id: newKeyID(in.MultiRegion), state: kmsclient.StateEnabled, spec: in.KeySpec, usage: in.KeyUsage,
-			origin: in.Origin, manager: managerCustomer, description: in.Description, created: c.now.UnixMilli(), public: public,
-		}
-		if in.MultiRegion {
-			k.prime = k.region
-		}
-		c.createFacts(k, in.BypassPolicyLockoutSafetyCheck, in.Tags)
-		if err := c.authorize("CreateKey", nil); err != nil {
-			return out, err
-		}
-		if len(in.Tags) > 0 {
-			if err := c.authorize("TagResource", nil); err != nil {
-				return out, err
-			}
-		}
-		if err := checkTags(in.Tags); err != nil {
-			return out, err
-		}
-		if k.policy, err = c.newPolicy(in.Policy, k, in.BypassPolicyLockoutSafetyCheck); err != nil {
+		k, err := c.newKey(&in)
+		if err != nil {
 			return out, err
 		}
 		if err := c.keyQuota(); err != nil {
 			return out, err
 		}
+		if in.Origin != originExternal && c.w.store.locked {
+			return out, errLocked
+		}
+		if k.policy, err = c.newPolicy(in.Policy, k, in.BypassPolicyLockoutSafetyCheck); err != nil {
+			return out, err
+		}
+		k.public = public
 		if err := c.insertWithMaterial(k, material); err != nil {
 			return out, err
 		}
@@ -118,8 +107,21 @@ func (a *API) CreateKey(ctx context.Context, in CreateKeyInput) (CreateKeyOutput
 	})
 }
 
-// createFacts are what policies may ask about a key that is to be made.
-func (c *call) createFacts(k *cmk, bypass bool, tags []Tag) {
+// newKey is the key that a request describes, without policy and material, if the
+// caller may make it.
+func (c *call) newKey(in *CreateKeyInput) (*cmk, error) {
+	k := &cmk{
+		region: c.region(), id: newKeyID(in.MultiRegion), state: kmsclient.StateEnabled, spec: in.KeySpec, usage: in.KeyUsage,
+		origin: in.Origin, manager: managerCustomer, description: in.Description, created: c.now.UnixMilli(),
+	}
+	if in.MultiRegion {
+		k.prime = k.region
+	}
+	return k, c.mayCreate(k, in.BypassPolicyLockoutSafetyCheck, in.Tags)
+}
+
+// mayCreate checks that the caller may make a key, and give it tags.
+func (c *call) mayCreate(k *cmk, bypass bool, tags []Tag) error {
 	c.fact("kms:keyspec", k.spec)
 	c.fact("kms:customermasterkeyspec", k.spec)
 	c.fact("kms:keyusage", k.usage)
@@ -129,6 +131,15 @@ func (c *call) createFacts(k *cmk, bypass bool, tags []Tag) {
 	c.fact("kms:multiregionkeytype", k.multiRegionType())
 	c.bypassFact(bypass)
 	c.tagFacts(tags)
+	if err := c.authorize("CreateKey", nil); err != nil {
+		return err
+	}
+	if len(tags) > 0 {
+		if err := c.authorize("TagResource", nil); err != nil {
+			return err
+		}
+	}
+	return checkTags(tags)
 }
 
 // insertWithMaterial writes a new key and its first material: a key that is to
@@ -137,9 +148,6 @@ func (c *call) insertWithMaterial(k *cmk, material []byte) error {
 	if k.origin == originExternal {
 		k.state = kmsclient.StatePendingImport
 		return c.insert(k)
-	}
-	if c.w.store.locked {
-		return errLocked
 	}
 	m := c.w.store.root.nameMaterial(k.id, material)
 	k.number, k.current = 1, m.id
@@ -185,7 +193,10 @@ func (a *API) generateMaterial(ctx context.Context, in *CreateKeyInput) (materia
 	default:
 		return nil, nil, refuse("UnsupportedOperationException", "Origin %s is not supported.", in.Origin)
 	}
-	return a.generate(ctx, spec)
+	return a.generate(ctx, "CreateKey", spec, func(c *call) error {
+		_, err := c.newKey(in)
+		return err
+	})
 }
 
 func boolText(b bool) string {

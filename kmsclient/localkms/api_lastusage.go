@@ -16,7 +16,13 @@ import (
 func (a *API) GetKeyLastUsage(ctx context.Context, in GetKeyLastUsageInput) (GetKeyLastUsageOutput, error) {
 	// The log of a key that is looked at and not used can be long. So it is searched
 	// before the transaction, in which only what was added since is left to search.
-	ahead := a.lastUseAhead(ctx, in.KeyID)
+	var ahead lastUse
+	if a.forbidden(ctx, "GetKeyLastUsage", func(c *call) error {
+		_, err := c.key(in.KeyID, byID)
+		return err
+	}) == nil {
+		ahead = a.lastUseAhead(ctx, in.KeyID)
+	}
 	return do(ctx, a, "GetKeyLastUsage", &in, func(c *call) (out GetKeyLastUsageOutput, err error) {
 		k, err := c.key(in.KeyID, byID)
 		if err != nil {

@@ -66,7 +66,6 @@ func (a *API) ReplicateKey(ctx context.Context, in ReplicateKeyInput) (Replicate
 			number: k.number, current: k.current, public: k.public,
 		}
 		there := c.in(in.ReplicaRegion, "CreateKey")
-		there.createFacts(r, in.BypassPolicyLockoutSafetyCheck, in.Tags)
 		if err := there.checkReplica(r, &in); err != nil {
 			return out, err
 		}
@@ -98,15 +97,7 @@ func (c *call) checkReplica(r *cmk, in *ReplicateKeyInput) error {
 	case old != nil && old.state != stateDeleted:
 		return refuse("AlreadyExistsException", "%s already exists", c.arn(r))
 	}
-	if err := c.authorize("CreateKey", nil); err != nil {
-		return err
-	}
-	if len(in.Tags) > 0 {
-		if err := c.authorize("TagResource", nil); err != nil {
-			return err
-		}
-	}
-	if err := checkTags(in.Tags); err != nil {
+	if err := c.mayCreate(r, in.BypassPolicyLockoutSafetyCheck, in.Tags); err != nil {
 		return err
 	}
 	return c.keyQuota()

@@ -92,7 +92,7 @@ func TestPolicyDocument(t *testing.T) {
 	refused(t, only(c.PutKeyPolicy(bg, PutKeyPolicyInput{KeyID: key, PolicyName: "other", Policy: document})),
 		"NotFoundException", "No such policy exists")
 	refused(t, only(c.ListKeyPolicies(bg, ListKeyPoliciesInput{KeyID: key, Page: Page{Marker: "default"}})), "InvalidMarkerException", "")
-	refused(t, putPolicy(c, "alias/x", document), "NotFoundException", "Invalid keyId alias/x")
+	refused(t, putPolicy(c, "alias/x", document), "InvalidArnException", "Key Aliases are not supported for this operation.")
 }
 
 // Two keys with the same policy share a row, whoever put it.

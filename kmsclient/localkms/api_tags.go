@@ -38,6 +38,9 @@ func (a *API) UntagResource(ctx context.Context, in UntagResourceInput) (Empty, 
 		if err != nil {
 			return out, err
 		}
+		if len(in.TagKeys) > maxTags {
+			return out, refuse("TagException", "Too many tags")
+		}
 		for _, name := range in.TagKeys {
 			if err := c.exec("DELETE FROM tag WHERE region = ? AND cmk = ? AND name = ?", k.region, k.id[:], name); err != nil {
 				return out, err

@@ -2,6 +2,7 @@ package localkms
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -82,6 +83,7 @@ func TestTagsRefused(t *testing.T) {
 	ok(t, only(c.TagResource(bg, TagResourceInput{KeyID: key, Tags: many("t", 48)})))
 	ok(t, only(c.TagResource(bg, TagResourceInput{KeyID: key, Tags: []Tag{{"t0", "new"}, {"last", ""}}})))
 	wantCode(t, "51st tag", only(c.TagResource(bg, TagResourceInput{KeyID: key, Tags: []Tag{{"t0", "newer"}, {"more", ""}}})), "TagException")
+	wantCode(t, "51 tags less", only(c.UntagResource(bg, UntagResourceInput{KeyID: key, TagKeys: slices.Repeat([]string{"t0"}, 51)})), "TagException")
 	out, err := c.ListResourceTags(bg, ListResourceTagsInput{KeyID: key})
 	ok(t, err)
 	if len(out.Tags) != 50 || out.Truncated || !strings.Contains(fmt.Sprint(out.Tags), "{t0 new}") {

@@ -48,15 +48,16 @@ func TestRefusals(t *testing.T) {
 	}{
 		"unknown id":    {describe(c, nobody), "NotFoundException", "Key '" + arn + "key/" + nobody + "' does not exist"},
 		"unknown alias": {describe(c, "alias/none"), "NotFoundException", "Alias " + arn + "alias/none is not found."},
-		"not an id":     {describe(c, "foo"), "NotFoundException", "Invalid keyId foo"},
+		"not an id":     {describe(c, "foo"), "NotFoundException", "Invalid keyId 'foo'"},
 		"other region":  {describe(c, strings.Replace(key, "us-east-1", "eu-west-1", 1)), "NotFoundException", "Invalid arn eu-west-1"},
 		"other service": {describe(c, "arn:aws:s3:::x"), "InvalidArnException", "arn:aws:s3:::x is not a KMS ARN"},
 		"no key":        {describe(c, ""), "ValidationException", "1 validation error detected: Value null at 'keyId' failed to satisfy constraint: Member must not be null"},
-		"manage alias":  {func() error { return only(c.DisableKey(bg, DisableKeyInput{KeyID: "alias/taken"})) }, "NotFoundException", "Invalid keyId alias/taken"},
+		"manage alias":  {func() error { return only(c.DisableKey(bg, DisableKeyInput{KeyID: "alias/taken"})) }, "InvalidArnException", "Key Aliases are not supported for this operation."},
 		"alias taken": {func() error {
 			return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/taken", TargetKeyID: key}))
 		}, "AlreadyExistsException", "An alias with the name " + arn + "alias/taken already exists"},
-		"alias no name": {func() error { return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "taken", TargetKeyID: key})) }, "ValidationException", "Invalid identifier"},
+		"alias no name": {func() error { return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "taken", TargetKeyID: key})) }, "ValidationException",
+			`Alias must start with the prefix "alias/". Please see https://docs.aws.amazon.com/kms/latest/developerguide/kms-alias.html`},
 		"alias of AWS": {func() error {
 			return only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/aws/ebs", TargetKeyID: key}))
 		}, "NotAuthorizedException", ""},

@@ -13,9 +13,11 @@ import (
 	"kmsfs/kmsclient"
 )
 
-// Bounds of what a record shows of request parameters and of an error, in bytes.
+// Bounds of what a record shows, in bytes. What was done is shown whole: the bound
+// on its parameters is above that on the body of a request.
 const (
-	maxAuditParams  = 16 << 10
+	maxAuditParams  = 512 << 10
+	maxAuditRefused = 16 << 10 // parameters of what was refused
 	maxAuditMessage = 2 << 10
 )
 
@@ -57,12 +59,13 @@ func (c *call) record(request, response json.RawMessage, refusal *kmsclient.Erro
 		Time: c.now.UTC().Truncate(time.Millisecond), Name: c.op, Region: c.api.caller.Region,
 		Identity: c.identityRecord(), SourceIP: c.api.caller.SourceIP, UserAgent: c.api.caller.UserAgent,
 		RequestID: c.api.caller.RequestID, Via: c.api.caller.ViaService, TLS: c.api.caller.TLS,
-		Request: bounded(request), Response: bounded(response),
+		Request: bounded(request, maxAuditParams), Response: bounded(response, maxAuditParams),
 	}
 	if e.Region == c.w.store.region {
 		e.Region = ""
 	}
 	if refusal != nil {
+		e.Request = bounded(request, maxAuditRefused)
 		e.ErrorCode, e.ErrorMessage = refusal.Code, refusal.Message[:min(len(refusal.Message), maxAuditMessage)]
 		c.note.material = kmsclient.MaterialID{}
 	}
@@ -80,8 +83,8 @@ func (c *call) record(request, response json.RawMessage, refusal *kmsclient.Erro
 }
 
 // bounded replaces parameters that are longer than a record should be.
-func bounded(b json.RawMessage) json.RawMessage {
-	if len(b) > maxAuditParams {
+func bounded(b json.RawMessage, most int) json.RawMessage {
+	if len(b) > most {
 		return fmt.Appendf(nil, `{"omitted":"%d bytes"}`, len(b))
 	}
 	return b
@@ -150,6 +153,9 @@ func (t *tx) loadHead() error {
 	var hash, mac, tailHash []byte
 	err := t.row("SELECT head.seq, head.hash, mac, tail.seq, tail.hash FROM audit_head head LEFT JOIN audit_tail tail",
 		nil, []any{&seq, &hash, &mac, &tail, &tailHash})
+	if errors.Is(err, sql.ErrNoRows) {
+		return errHead
+	}
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 )
@@ -27,13 +28,14 @@ type Event struct {
 	RequestParameters   json.RawMessage   `json:"requestParameters"`
 	ResponseElements    json.RawMessage   `json:"responseElements"`
 	AdditionalEventData map[string]string `json:"additionalEventData,omitempty"`
-	RequestID           string            `json:"requestID"`
+	RequestID           string            `json:"requestID,omitempty"`
 	EventID             string            `json:"eventID"`
 	ReadOnly            bool              `json:"readOnly"`
-	Resources           []Resource        `json:"resources,omitempty"`
+	Resources           []Resource        `json:"resources,omitzero"`
 	EventType           string            `json:"eventType"`
 	ManagementEvent     bool              `json:"managementEvent"`
 	RecipientAccountID  string            `json:"recipientAccountId"`
+	ServiceEventDetails map[string]string `json:"serviceEventDetails,omitempty"`
 	EventCategory       string            `json:"eventCategory"`
 	TLSDetails          *TLSDetails       `json:"tlsDetails,omitempty"`
 }
@@ -46,9 +48,9 @@ func (e *Event) FileSystem() string {
 	return cmp.Or(p.EncryptionContext["kmsfs:fs"], p.SourceEncryptionContext["kmsfs:fs"])
 }
 
-// Identity says who called.
+// Identity says who called. What the store does by itself has no type.
 type Identity struct {
-	Type        string `json:"type"`
+	Type        string `json:"type,omitempty"`
 	PrincipalID string `json:"principalId,omitempty"`
 	ARN         string `json:"arn,omitempty"`
 	AccountID   string `json:"accountId,omitempty"`
@@ -57,7 +59,8 @@ type Identity struct {
 	InvokedBy   string `json:"invokedBy,omitempty"`
 }
 
-// Resource is a CMK the operation was about.
+// Resource is a CMK the operation was about, or an alias, of which AWS says that
+// it is of the same type.
 type Resource struct {
 	AccountID string `json:"accountId"`
 	Type      string `json:"type"`
@@ -126,23 +129,73 @@ func (s *Store) event(r auditRow, hash []byte) (Event, error) {
 		e.UserIdentity.InvokedBy, e.SourceIPAddress, e.UserAgent = a.Via, a.Via, a.Via
 	}
 	switch {
-	case e.UserIdentity.Type == "AWSService":
-		e.EventType, e.SourceIPAddress, e.UserAgent = "AwsServiceEvent", "AWS Internal", "AWS Internal"
+	case e.UserIdentity.Type == "":
+		e.EventType, e.SourceIPAddress, e.UserAgent, e.RequestID = "AwsServiceEvent", "AWS Internal", "AWS Internal", ""
 	case e.SourceIPAddress == "":
 		e.SourceIPAddress = "in-process"
 	}
+	if e.EventSource == "kms.amazonaws.com" {
+		e.Resources = []Resource{}
+	}
 	for _, id := range [][]byte{r.source, r.cmk} {
 		if id != nil {
-			e.Resources = append(e.Resources, Resource{s.account, "AWS::KMS::Key", s.keyARN(e.AWSRegion, keyID(id))})
+			e.Resources = append(e.Resources, s.resource(s.keyARN(e.AWSRegion, keyID(id))))
 		}
 	}
 	switch {
 	case a.SourceMaterial != "":
 		e.AdditionalEventData = map[string]string{"sourceKeyMaterialId": a.SourceMaterial, "destinationKeyMaterialId": a.Material}
-	case a.Material != "":
+	case a.Material != "" && e.ReadOnly: // others have it in their answer
 		e.AdditionalEventData = map[string]string{"keyMaterialId": a.Material}
 	}
+	if r.cmk != nil {
+		s.addDetails(&e, keyID(r.cmk), a.Material)
+	}
 	return e, nil
+}
+
+func (s *Store) resource(arn string) Resource { return Resource{s.account, "AWS::KMS::Key", arn} }
+
+// keyInResponse are the operations whose response elements have the ARN of the
+// key, though the operation does not answer it.
+//
+// Source: "Finding AWS KMS log entries in CloudTrail" in the page of Event.
+var keyInResponse = map[string]bool{
+	"CreateAlias": true, "CreateGrant": true, "DeleteAlias": true, "DeleteKey": true, "DisableKey": true, "EnableKey": true,
+	"EnableKeyRotation": true, "TagResource": true, "UntagResource": true, "UpdateAlias": true, "UpdatePrimaryRegion": true,
+}
+
+// addDetails adds what AWS's records of some operations have besides. material is
+// the one a rotation made, "" in records of before that was logged.
+//
+// Source: "Examples of AWS KMS log entries", a page for each operation; in
+// https://docs.aws.amazon.com/kms/latest/developerguide/understanding-kms-entries.html
+func (s *Store) addDetails(e *Event, id keyID, material string) {
+	if e.ErrorCode == "" && keyInResponse[e.EventName] {
+		var response map[string]json.RawMessage
+		if json.Unmarshal(e.ResponseElements, &response); response == nil { // nothing is answered
+			response = map[string]json.RawMessage{}
+		}
+		response["keyId"], _ = json.Marshal(s.keyARN(e.AWSRegion, id))
+		e.ResponseElements, _ = json.Marshal(response)
+	}
+	var request struct{ AliasName, GrantID string }
+	json.Unmarshal(e.RequestParameters, &request)
+	switch e.EventName {
+	case "CreateAlias":
+		e.Resources = append(e.Resources, s.resource(s.arn(e.AWSRegion, request.AliasName)))
+	case "UpdateAlias", "DeleteAlias":
+		e.Resources = slices.Insert(e.Resources, 0, s.resource(s.arn(e.AWSRegion, request.AliasName)))
+	case "RetireGrant":
+		e.AdditionalEventData = map[string]string{"grantId": request.GrantID}
+	case "DeleteKey", "DeleteExpiredKeyMaterial":
+		e.ServiceEventDetails = map[string]string{"keyId": id.String()}
+	case "RotateKey":
+		e.ServiceEventDetails = map[string]string{"keyId": id.String(), "keyOrigin": originKMS, "rotationType": rotationAutomatic}
+		if material != "" {
+			e.ServiceEventDetails["currentKeyMaterialId"] = material
+		}
+	}
 }
 
 // identityOf tells the kind of a principal by its ARN. The store's own doings have
@@ -161,7 +214,7 @@ func (s *Store) identityOf(r identityRecord, from string) Identity {
 	case from != "":
 		return Identity{Type: "Unknown", AccessKeyID: r.AccessKeyID}
 	default:
-		return Identity{Type: "AWSService", InvokedBy: "AWS Internal"}
+		return Identity{AccountID: s.account, InvokedBy: "AWS Internal"}
 	}
 	return i
 }

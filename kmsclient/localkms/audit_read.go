@@ -111,9 +111,12 @@ func (s *Store) auditKey(ctx context.Context, ref string) (id keyID, err error) 
 		if f := strings.Split(ref, ":"); len(f) > 4 {
 			c.api.caller.Region = f[3]
 		}
-		id, refusal = c.resolve(ref, byIDOrAlias)
-		if refusal != nil && !isRefusal(refusal) {
+		err := c.try(true, func() error { // an alias of AWS's own makes no key by that it is looked for
+			id, refusal = c.resolve(ref, byIDOrAlias)
 			return refusal
+		})
+		if !isRefusal(err) {
+			return err
 		}
 		return nil
 	})

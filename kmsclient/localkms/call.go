@@ -1,6 +1,7 @@
 package localkms
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -28,6 +29,7 @@ type call struct {
 	api  *API
 	op   string
 	note auditNote
+	undo func() error // takes back an AWS managed key that the call made; nil if it made none
 	conditions
 }
 
@@ -80,24 +82,31 @@ func doChecked[In, Out any](ctx context.Context, a *API, op string, in *In, bad 
 // try runs f. In a dry run it takes back what f did, and says so.
 func (c *call) try(dry bool, f func() error) error {
 	if !dry {
-		return f()
-	}
-	if err := c.exec("SAVEPOINT dry"); err != nil {
+		err := f()
+		if c.undo != nil && isRefusal(err) {
+			err = cmp.Or(c.undo(), err)
+		}
 		return err
 	}
-	head, moved := c.head, c.moved // what f records is taken back too
-	err := f()
-	if err == nil {
+	undo, err := c.savepoint("dry")
+	if err != nil {
+		return err
+	}
+	if err = f(); err == nil {
 		err = refuse("DryRunOperationException", "The request would have succeeded, but the DryRun option is set.")
 	}
-	for _, q := range []string{"ROLLBACK TO dry", "RELEASE dry"} {
-		if e := c.exec(q); e != nil {
-			return e
-		}
-	}
-	c.head, c.moved, c.iamFresh = head, moved, false
-	clear(c.w.policies)
-	return err
+	return cmp.Or(undo(), err)
+}
+
+// savepoint gives a function that takes back what is done from now on, records
+// included.
+func (c *call) savepoint(name string) (undo func() error, err error) {
+	head, moved := c.head, c.moved
+	return func() error {
+		c.head, c.moved, c.iamFresh = head, moved, false
+		clear(c.w.policies)
+		return cmp.Or(c.exec("ROLLBACK TO "+name), c.exec("RELEASE "+name))
+	}, c.exec("SAVEPOINT " + name)
 }
 
 func isDryRun(in any) bool {

@@ -4,6 +4,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"kmsfs/kmsclient"
@@ -118,11 +119,17 @@ func (c *call) resolve(ref string, n naming) (id keyID, err error) {
 		return c.aliasTarget(name)
 	}
 	id, ok := parseKeyID(name)
-	if !ok {
+	switch {
+	case !ok && keyIDForm.MatchString(name): // of a key that was not made here
+		return id, refuse("NotFoundException", "Key '%s' does not exist", s.arn(c.region(), "key/"+name))
+	case !ok:
 		return id, refuse("NotFoundException", "Invalid keyId '%s'", ref)
 	}
 	return id, nil
 }
+
+// keyIDForm is what key ids of AWS's look like; those of this KMS are some of them.
+var keyIDForm = regexp.MustCompile(`^(mrk-[0-9a-f]{32}|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})$`)
 
 // load reads a CMK of the call's Region; a deleted one, like an unknown one, does
 // not exist.

@@ -63,6 +63,9 @@ func (s *Store) Tend(ctx context.Context, every time.Duration) {
 // recordDue writes the audit record of something that nobody asked for.
 func (t *tx) recordDue(op string, k *cmk) error {
 	c := &call{tx: t, api: &API{store: t.w.store, caller: Caller{Region: k.region}}, op: op, note: auditNote{cmk: &k.id}}
+	if op == "RotateKey" {
+		c.note.material = k.current
+	}
 	return c.record(nil, nil, nil)
 }
 

@@ -54,13 +54,20 @@ func managedService(alias string) (s awsService, ok bool) {
 
 // createManaged makes the AWS managed key of a service, with its alias, when
 // that is first used in a Region. It is a doing of the store, with a record of its
-// own, and stays if what the alias was used for is refused.
+// own. If what the alias was used for is refused, the key is taken back: to make
+// one takes the permission to use it.
 func (c *call) createManaged(s awsService) (id keyID, err error) {
+	if c.w.store.locked {
+		return id, errLocked
+	}
 	material, err := keyspec.Generate(keyspec.SymmetricDefault)
 	if err != nil {
 		return id, err
 	}
 	defer clear(material)
+	if c.undo, err = c.savepoint("managed"); err != nil {
+		return id, err
+	}
 	k := &cmk{
 		region: c.region(), id: newKeyID(false), state: kmsclient.StateEnabled, spec: specSymmetric, usage: usageEncrypt,
 		origin: originKMS, manager: s.alias, description: "Default key that protects my " + s.protects + " when no other key is defined",

@@ -178,8 +178,8 @@ type KeyMetadata struct {
 
 // MultiRegionConfiguration lists a multi-Region key and its replicas.
 type MultiRegionConfiguration struct {
-	MultiRegionKeyType string           `json:",omitempty"`
-	PrimaryKey         *MultiRegionKey  `json:",omitempty"`
+	MultiRegionKeyType string          `json:",omitempty"`
+	PrimaryKey         *MultiRegionKey `json:",omitempty"`
 	ReplicaKeys        []MultiRegionKey
 }
 
