@@ -209,8 +209,7 @@ const maxKeys = 100_000
 
 func (c *call) keyQuota() error {
 	var n int
-	err := c.row("SELECT count(*) FROM (SELECT 1 FROM cmk WHERE region = ? AND state <> 'Deleted' LIMIT ?)",
-		[]any{c.region(), maxKeys}, []any{&n})
+	err := c.row("SELECT ifnull(sum(n), 0) FROM key_count WHERE region = ?", []any{c.region()}, []any{&n})
 	if err == nil && n >= maxKeys {
 		err = refuse("LimitExceededException", "You have reached the limit of %d keys", maxKeys)
 	}

@@ -41,6 +41,23 @@ CREATE TABLE cmk (
 CREATE INDEX cmk_due ON cmk (due) WHERE due < 9e18;
 CREATE INDEX cmk_id ON cmk (id);
 
+-- How many keys of the customer's each Region has, for the quota: counting them
+-- would make the last key cost more than the first.
+CREATE TABLE key_count (
+	region TEXT PRIMARY KEY,
+	n      INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TRIGGER cmk_made AFTER INSERT ON cmk WHEN new.manager = 'CUSTOMER' AND new.state <> 'Deleted' BEGIN
+	INSERT INTO key_count VALUES (new.region, 1) ON CONFLICT (region) DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER cmk_deleted AFTER UPDATE OF state ON cmk
+WHEN new.manager = 'CUSTOMER' AND old.state <> 'Deleted' AND new.state = 'Deleted' BEGIN
+	UPDATE key_count SET n = n - 1 WHERE region = new.region;
+END;
+CREATE TRIGGER cmk_removed AFTER DELETE ON cmk WHEN old.manager = 'CUSTOMER' AND old.state <> 'Deleted' BEGIN
+	UPDATE key_count SET n = n - 1 WHERE region = old.region;
+END;
+
 CREATE TABLE material (
 	region      TEXT NOT NULL,
 	cmk         BLOB NOT NULL,
