@@ -20,6 +20,7 @@ key=alias/backup	# the backups' key
 	key-ttl   =   1m
 # key-ttl = 2m
 files-per-data-key = 1
+kms-passphrase-file = /run/keys/kms
 data-key-age = 10s`+"\r\n"+`log-level = warn`)
 	if err != nil {
 		t.Fatal(err)
@@ -36,6 +37,7 @@ data-key-age = 10s`+"\r\n"+`log-level = warn`)
 		FilesPerDataKey: 1,
 		DataKeyAge:      10 * time.Second,
 		LogLevel:        slog.LevelWarn,
+		PassphraseFile:  "/run/keys/kms",
 		from:            s.from,
 	}
 	if s != want {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -162,6 +163,8 @@ func hintForAWS(e *awskms.Error) string {
 		return "is this the right account and region? --kms aws:REGION and AWS_PROFILE name others"
 	case errors.Is(e, kmsclient.ErrThrottled):
 		return "the request quota of the account is used up: try again later"
+	case errors.Is(e, kmsclient.ErrUnavailable) && strings.Contains(e.Refusal.Message, "x509: "):
+		return "AWS_CA_BUNDLE=FILE names the certificate of the endpoint, or of who signed it"
 	case errors.Is(e, kmsclient.ErrUnavailable):
 		return "is the endpoint right and in reach? --kms aws:REGION?endpoint=URL and AWS_ENDPOINT_URL_KMS name it"
 	}

@@ -24,13 +24,13 @@ func (a *app) unlockCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			dir, err := localDir(s.KMS)
+			if err != nil {
+				return err
+			}
 			var m unlock.Method
 			switch unlock.Kind(method) {
 			case "":
-				dir, err := localDir(s.KMS)
-				if err != nil {
-					return err
-				}
 				kind, err := localkms.UnlockMethod(dir)
 				if err != nil {
 					return fmt.Errorf("%w: %w", errNoKMS, err)
@@ -45,7 +45,7 @@ func (a *app) unlockCommand() *cobra.Command {
 				if uri == "" || key == "" {
 					return usagef("--method kms needs --unlock-kms and --unlock-key")
 				}
-				m = unlock.KMS{URI: uri, Key: key, Open: openUnlockKMS(s)}
+				m = unlock.KMS{URI: uri, Key: key, Open: openUnlockKMS(s, dir)}
 			default:
 				return usagef("--method %q: want key-file, passphrase or kms", method)
 			}

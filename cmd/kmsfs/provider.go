@@ -28,12 +28,13 @@ type provider struct {
 
 func (p *provider) Close() error { return p.close() }
 
-// openProvider opens the KMS that u names; the caller closes it.
-func openProvider(s config.Settings, u config.KMSURI) (*provider, error) {
+// openProvider opens the KMS that u names; the caller closes it. unlocks are the
+// directories of embedded KMS that wait for it to be unlocked.
+func openProvider(s config.Settings, u config.KMSURI, unlocks ...string) (*provider, error) {
 	if u.Scheme == config.SchemeAWS {
 		return openAWS(u)
 	}
-	store, err := openLocal(s, u, localkms.Options{})
+	store, err := openLocal(s, u, localkms.Options{}, unlocks...)
 	if err != nil {
 		return nil, err
 	}
@@ -64,8 +65,9 @@ func localProvider(u config.KMSURI, store *localkms.Store) *provider {
 }
 
 // openLocal opens the embedded KMS that u names, and makes it if o.Create says so
-// and it is not there. The settings say where its passphrase comes from.
-func openLocal(s config.Settings, u config.KMSURI, o localkms.Options) (*localkms.Store, error) {
+// and it is not there. The settings say where its passphrase comes from; unlocks are
+// those of openProvider.
+func openLocal(s config.Settings, u config.KMSURI, o localkms.Options, unlocks ...string) (*localkms.Store, error) {
 	dir, err := localDir(u)
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func openLocal(s config.Settings, u config.KMSURI, o localkms.Options) (*localkm
 	if err := unlock.Harden(); err != nil { // before any key is in memory
 		return nil, err
 	}
-	o.Secrets = secrets(s)
+	o.Secrets = secrets(s, append(unlocks, dir)...)
 	store, err := localkms.Open(dir, o)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, withHint(fmt.Errorf("%w: %w", errNoKMS, err),

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -18,8 +19,9 @@ import (
 
 // secrets are the ways to unlock an embedded KMS: its passphrase from the file
 // of the settings or else from the terminal, and the KMS that has its root key.
-func secrets(s config.Settings) unlock.Secrets {
-	o := unlock.Secrets{KMS: openUnlockKMS(s)}
+// stores are the directories of the one to unlock and of those that it unlocks.
+func secrets(s config.Settings, stores ...string) unlock.Secrets {
+	o := unlock.Secrets{KMS: openUnlockKMS(s, stores...)}
 	switch {
 	case s.PassphraseFile != "":
 		o.Passphrase = func() ([]byte, error) { return readPassphraseFile(s.PassphraseFile) }
@@ -29,15 +31,31 @@ func secrets(s config.Settings) unlock.Secrets {
 	return o
 }
 
-// openUnlockKMS opens the KMS that a root key is wrapped by.
-func openUnlockKMS(s config.Settings) func(context.Context, string) (kmsclient.KMS, error) {
+// openUnlockKMS opens the KMS that a root key is wrapped by, unless it is one of the
+// stores that wait for it: nothing would ever open them again.
+func openUnlockKMS(s config.Settings, stores ...string) func(context.Context, string) (kmsclient.KMS, error) {
 	return func(_ context.Context, uri string) (kmsclient.KMS, error) {
 		u, err := config.ParseKMSURI(uri)
 		if err != nil {
 			return nil, err
 		}
-		return openProvider(s, u)
+		if u.Scheme == config.SchemeLocal {
+			dir, err := localDir(u)
+			if err != nil {
+				return nil, err
+			}
+			if slices.ContainsFunc(stores, func(other string) bool { return sameDir(dir, other) }) {
+				return nil, fmt.Errorf("%w: the key store in %s would have to unlock itself", errNoKMS, dir)
+			}
+		}
+		return openProvider(s, u, stores...)
 	}
+}
+
+func sameDir(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 func readPassphraseFile(path string) ([]byte, error) {

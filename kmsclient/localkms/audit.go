@@ -44,9 +44,10 @@ var mutating = map[string]bool{
 	"RevokeGrant": true, "RotateKeyOnDemand": true, "ScheduleKeyDeletion": true, "TagResource": true, "UntagResource": true,
 	"UpdateAlias": true, "UpdateKeyDescription": true, "UpdatePrimaryRegion": true,
 
-	"DeleteExpiredKeyMaterial": true, "DeleteKey": true, "RotateKey": true, "SealAuditLog": true,
+	"ChangeUnlockMethod": true, "DeleteExpiredKeyMaterial": true, "DeleteKey": true, "RestoreStore": true, "RotateKey": true,
+	"SealAuditLog": true,
 
-	"AttachPolicy": true, "CreateAccessKey": true, "CreateRole": true, "CreateUser": true, "DeleteAccessKey": true,
+	"CreateAccessKey": true, "CreateRole": true, "CreateUser": true, "DeleteAccessKey": true,
 	"DeleteRole": true, "DeleteRolePolicy": true, "DeleteUser": true, "DeleteUserPolicy": true, "PutRolePolicy": true,
 	"PutUserPolicy": true, "UpdateAccessKey": true, "UpdateAssumeRolePolicy": true,
 }

@@ -6,8 +6,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 
 	"kmsfs/kmsclient"
 )
@@ -88,7 +91,7 @@ func checkIntegrity(ctx context.Context, conn *sql.Conn, name string) error {
 // it: database, root key, audit log, and that all that is sealed opens. A backup
 // without root.key needs the path of one; "" takes the backup's own. What happened
 // after the backup is not in it: keys deleted since are back, keys made since are
-// gone.
+// gone. The store appears in dir whole; until then it is in dir.restoring.
 func Restore(ctx context.Context, backup, rootKey, dir string, o Options) (err error) {
 	defer func() {
 		if err != nil {
@@ -98,17 +101,36 @@ func Restore(ctx context.Context, backup, rootKey, dir string, o Options) (err e
 	if rootKey == "" {
 		rootKey = filepath.Join(backup, rootName)
 	}
+	if _, err := os.Lstat(dir); err == nil {
+		return &fs.PathError{Op: "mkdir", Path: dir, Err: unix.EEXIST}
+	}
+	dir = filepath.Clean(dir)
 	if err := os.MkdirAll(filepath.Dir(dir), 0o700); err != nil {
 		return err
 	}
-	if err := os.Mkdir(dir, 0o700); err != nil {
+	temporary := dir + ".restoring"
+	if err := os.Mkdir(temporary, 0o700); err != nil {
 		return err
 	}
 	defer func() {
 		if err != nil {
-			err = errors.Join(err, os.RemoveAll(dir))
+			err = errors.Join(err, os.RemoveAll(temporary))
 		}
 	}()
+	if err := restoreInto(ctx, backup, rootKey, temporary, o); err != nil {
+		return err
+	}
+	if err := syncDir(temporary); err != nil {
+		return err
+	}
+	if err := os.Rename(temporary, dir); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(dir))
+}
+
+// restoreInto makes a store of a backup in dir, which is empty, and checks it.
+func restoreInto(ctx context.Context, backup, rootKey, dir string, o Options) (err error) {
 	for from, to := range map[string]string{filepath.Join(backup, dbName): dbName, rootKey: rootName} {
 		if err := copyPrivate(from, filepath.Join(dir, to)); err != nil {
 			return err
@@ -137,10 +159,7 @@ func Restore(ctx context.Context, backup, rootKey, dir string, o Options) (err e
 	if err := s.openSealed(ctx); err != nil {
 		return err
 	}
-	if err := s.recordOwn(ctx, "RestoreStore"); err != nil {
-		return err
-	}
-	return errors.Join(syncDir(dir), syncDir(filepath.Dir(dir)))
+	return s.recordOwn(ctx, "RestoreStore")
 }
 
 // openSealed opens all key material and the secret of every access key. What was

@@ -245,6 +245,7 @@ func (s *scripted) sound(t *testing.T, calls int) {
 		"key beyond its quotas":       "SELECT 1 FROM alias GROUP BY region, cmk HAVING count(*) > 50 UNION ALL SELECT 1 FROM tag GROUP BY region, cmk HAVING count(*) > 50",
 		"material of two keys":        "SELECT 1 FROM material GROUP BY ref HAVING count(DISTINCT cmk) > 1",
 		"relations that differ":       "SELECT 1 FROM cmk WHERE prime <> '' AND state <> 'Deleted' GROUP BY id HAVING count(DISTINCT prime) > 1 OR count(DISTINCT current) > 1 OR sum(prime = region) <> 1",
+		"quota counted otherwise":     "SELECT region, count(*) FROM cmk WHERE state <> 'Deleted' AND manager = 'CUSTOMER' GROUP BY region EXCEPT SELECT region, n FROM key_count",
 		"rotation of a replica":       "SELECT 1 FROM cmk WHERE prime NOT IN ('', region) AND period <> 0",
 		"missed date":                 fmt.Sprintf("SELECT 1 FROM cmk WHERE due < %d", s.clock.Now().Add(-31*24*time.Hour).UnixMilli()),
 	} {

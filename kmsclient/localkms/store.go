@@ -106,24 +106,6 @@ func UnlockMethod(dir string) (unlock.Kind, error) {
 	return sealed.Kind, nil
 }
 
-// ChangeUnlock keeps the root key by another method from now on. Processes that
-// have the store open go on as before. Copies of the old root.key, in backups too,
-// still open by the old method.
-func (s *Store) ChangeUnlock(ctx context.Context, m unlock.Method) error {
-	if s.locked {
-		return errLocked
-	}
-	release, err := lockDir(s.dir, false)
-	if err != nil {
-		return err
-	}
-	defer release()
-	if err := unlock.Change(ctx, filepath.Join(s.dir, rootName), s.key, m); err != nil {
-		return err
-	}
-	return s.recordOwn(ctx, "ChangeUnlockMethod")
-}
-
 // Locked reports whether the store was opened without its root key.
 func (s *Store) Locked() bool { return s.locked }
 
@@ -169,22 +151,19 @@ func open(dir string, o Options) (_ *Store, err error) {
 	} else if err != nil {
 		return nil, err
 	}
-	release, err := lockDir(dir, o.Create)
-	if err != nil {
-		return nil, err
-	}
-	defer release()
-	if err := unlock.Clean(filepath.Join(dir, rootName)); err != nil {
-		return nil, err
-	}
 	if err := prepareFiles(dir, o); err != nil {
 		return nil, err
 	}
 	s := &Store{dir: dir, now: o.Now}
 	s.computing, s.generating = newSlots()
-	if err := s.unlock(o); err != nil {
+	if err := s.unlock(o); err != nil { // may wait for somebody to type; others go on meanwhile
 		return nil, err
 	}
+	release, err := lockDir(dir, o.Create)
+	if err != nil {
+		return nil, err
+	}
+	defer release()
 	if s.db, err = openDB(filepath.Join(dir, dbName), o.BusyTimeout); err != nil {
 		return nil, err
 	}
@@ -265,9 +244,17 @@ func checkPrivate(path string) error {
 }
 
 // prepareFiles checks the files of the store, and makes root key and an empty
-// database if create says so. The caller holds the directory's lock.
+// database if create says so.
 func prepareFiles(dir string, o Options) error {
 	create := o.Create
+	release, err := lockDir(dir, create)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := unlock.Clean(filepath.Join(dir, rootName)); err != nil {
+		return err
+	}
 	root, db := filepath.Join(dir, rootName), filepath.Join(dir, dbName)
 	rootErr, dbErr := checkPrivate(root), checkPrivate(db)
 	noRoot, noDB := errors.Is(rootErr, fs.ErrNotExist), errors.Is(dbErr, fs.ErrNotExist)

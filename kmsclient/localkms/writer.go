@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"fmt"
+	"runtime"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +34,8 @@ type writer struct {
 	// Of the goroutine alone: what the tables of IAM say, key policies by their ids.
 	iam      iamCache
 	policies map[int64]*policy.Policy
+
+	wiped time.Time // when it was last tried to drop destroyed material from SQLite's log; zero if none is there
 }
 
 // job is an operation in the queue. Whoever moves state off jobQueued owns it:
@@ -191,7 +195,7 @@ func (w *writer) commit(batch []*job) (jobFailed bool, err error) {
 		return false, err
 	}
 	for _, j := range batch {
-		if err := j.run(t); err != nil {
+		if err := j.try(t); err != nil {
 			return true, err
 		}
 	}
@@ -203,10 +207,44 @@ func (w *writer) commit(batch []*job) (jobFailed bool, err error) {
 	if err := t.exec("COMMIT"); err != nil {
 		return false, err
 	}
-	if t.wiped { // drop the old pages from the log as well, as far as readers allow
-		w.conn.ExecContext(context.Background(), "PRAGMA wal_checkpoint(TRUNCATE)")
+	if t.wiped || !w.wiped.IsZero() && time.Since(w.wiped) > time.Second {
+		w.dropLog()
 	}
 	return false, nil
+}
+
+// dropLog empties SQLite's write-ahead log, in which old pages still hold what was
+// destroyed. While a reader needs them that fails, at once, and is tried again after
+// a later transaction.
+func (w *writer) dropLog() {
+	ctx := context.Background()
+	w.wiped = time.Now()
+	var wait, busy int
+	if w.conn.QueryRowContext(ctx, "PRAGMA busy_timeout").Scan(&wait) != nil {
+		return
+	}
+	w.conn.ExecContext(ctx, "PRAGMA busy_timeout = 0")
+	err := w.conn.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, new(int), new(int))
+	if err == nil && busy == 0 {
+		w.wiped = time.Time{}
+	}
+	w.conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", wait))
+}
+
+// try runs a job. A panic would end the process with everybody's calls in it: it
+// becomes a failure of this job. Its value is shown where the run time made it;
+// another one may contain anything.
+func (j *job) try(t *tx) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			what := fmt.Sprintf("%T", p)
+			if e, ok := p.(runtime.Error); ok {
+				what = e.Error()
+			}
+			err = fmt.Errorf("panic: %s\n%s", what, debug.Stack())
+		}
+	}()
+	return j.run(t)
 }
 
 // stmt gives the prepared form of a query, made at its first use.

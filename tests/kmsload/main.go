@@ -75,7 +75,9 @@ func (l *load) run(keys, ops, clients []string, d time.Duration) error {
 				return err
 			}
 			slices.Sort(latencies)
-			at := func(p float64) time.Duration { return latencies[int(p*float64(len(latencies)-1))].Round(time.Microsecond) }
+			at := func(p float64) time.Duration {
+				return latencies[int(p*float64(len(latencies)-1))].Round(time.Microsecond)
+			}
 			fmt.Printf("%-32s %8d %12.0f %10s %10s\n", op, count, float64(len(latencies))/elapsed.Seconds(), at(0.5), at(0.99))
 		}
 	}
