@@ -81,7 +81,6 @@ var externals = map[string][]string{
 	"github.com/aws/smithy-go":            {"kmsclient/awskms"},
 	"modernc.org/sqlite":                  {"kmsclient/localkms"},
 	"golang.org/x/crypto":                 {"kmsclient/localkms/unlock"},  // Argon2id
-	"golang.org/x/term":                   {"cmd/kmsfs"},                  // asking for a passphrase
 	"filippo.io/mldsa":                    {"kmsclient/localkms/keyspec"}, // ML-DSA, until crypto/mldsa
 	"github.com/decred/dcrd":              {"kmsclient/localkms/keyspec"}, // secp256k1
 	"github.com/tink-crypto/tink-go/v2":   {"kmsclient/localkms/keyspec"}, // AES key wrap with padding

@@ -40,7 +40,7 @@ func (a *app) unlockCommand() *cobra.Command {
 			case unlock.KindKeyFile:
 				m = unlock.KeyFile{}
 			case unlock.KindPassphrase:
-				m = unlock.Passphrase{Ask: func() ([]byte, error) { return newPassphrase(file) }}
+				// asked for when the store is open
 			case unlock.KindKMS:
 				if uri == "" || key == "" {
 					return usagef("--method kms needs --unlock-kms and --unlock-key")
@@ -54,6 +54,13 @@ func (a *app) unlockCommand() *cobra.Command {
 				return err
 			}
 			defer store.Close()
+			if m == nil { // before the change, during which nobody can open the store
+				p, err := newPassphrase(file)
+				if err != nil {
+					return fmt.Errorf("new passphrase: %w", err)
+				}
+				m = unlock.Passphrase{Ask: func() ([]byte, error) { return p, nil }}
+			}
 			return store.ChangeUnlock(cmd.Context(), m)
 		},
 	}

@@ -22,6 +22,7 @@ const (
 	// maxPooled is the largest buffer that is kept for the next request.
 	maxPooled    = 16 << 10
 	maxUserAgent = 1024
+	maxHost      = 253 + len(":65535") // of a name in DNS, RFC 1035
 )
 
 // readBody reads a whole body, for recycle. The buffer grows as bytes arrive, so
@@ -103,7 +104,7 @@ func newCaller(r *http.Request) Caller {
 		c.TLS = &TLS{
 			Version:                  strings.ReplaceAll(tls.VersionName(r.TLS.Version), "TLS ", "TLSv"),
 			CipherSuite:              tls.CipherSuiteName(r.TLS.CipherSuite),
-			ClientProvidedHostHeader: r.Host,
+			ClientProvidedHostHeader: r.Host[:min(len(r.Host), maxHost)],
 		}
 	}
 	return c
