@@ -53,7 +53,11 @@ func (a *API) GetPublicKey(ctx context.Context, in GetPublicKeyInput) (GetPublic
 		if !keyspec.Spec(k.spec).Asymmetric() {
 			return out, refuse("UnsupportedOperationException", "%s key spec is %s which is not valid for %s.", c.arn(k), k.spec, c.op)
 		}
-		out = GetPublicKeyOutput{KeyID: c.arn(k), PublicKey: k.public, CustomerMasterKeySpec: k.spec, KeySpec: k.spec, KeyUsage: k.usage}
+		public, err := c.publicKey(k)
+		if err != nil {
+			return out, err
+		}
+		out = GetPublicKeyOutput{KeyID: c.arn(k), PublicKey: public, CustomerMasterKeySpec: k.spec, KeySpec: k.spec, KeyUsage: k.usage}
 		switch keyspec.Usage(k.usage) {
 		case keyspec.EncryptDecrypt:
 			out.EncryptionAlgorithms = k.algorithms()
@@ -201,7 +205,11 @@ func (c *call) encryptPublic(k *cmk, algorithm string, plaintext []byte) ([]byte
 	if err := c.noContext(); err != nil {
 		return nil, err
 	}
-	p, err := keyspec.ParsePublic(k.public)
+	public, err := c.publicKey(k)
+	if err != nil {
+		return nil, err
+	}
+	p, err := keyspec.ParsePublic(public)
 	if err != nil {
 		return nil, ErrDamaged
 	}

@@ -101,8 +101,9 @@ func (a *API) ImportKeyMaterial(ctx context.Context, in ImportKeyMaterialInput) 
 			return out, err
 		}
 		if k.number == 0 {
-			k.number, k.current, k.public = 1, m.id, opened.public
+			k.number, k.current = 1, m.id
 		}
+		k.public = opened.public
 		if err := c.keep(k, m, place, &in); err != nil {
 			return out, err
 		}

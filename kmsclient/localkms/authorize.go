@@ -110,6 +110,9 @@ type requestContext struct {
 	key       *cmk // nil for what is about no key
 	principal string
 	err       error // of the database
+
+	tags    map[string]string // of the key; nil before they were asked for
+	aliases *[]string         // like tags
 }
 
 // get is a policy.Context.
@@ -176,12 +179,18 @@ func (r *requestContext) keyValue(name string) []string {
 			return one(r.call.ref[strings.Index(r.call.ref, "alias/"):])
 		}
 	case "kms:resourcealiases":
-		return r.column("SELECT name FROM alias WHERE region = ? AND cmk = ? ORDER BY name", k.region, k.id[:])
+		if r.aliases == nil {
+			r.aliases = new(r.column("SELECT name FROM alias WHERE region = ? AND cmk = ? ORDER BY name", k.region, k.id[:]))
+		}
+		return *r.aliases
 	}
 	if tag, ok := strings.CutPrefix(name, "aws:resourcetag/"); ok {
-		tags, err := r.call.tags(k)
-		r.err = errors.Join(r.err, err)
-		return policy.Folded(tags, tag)
+		if r.tags == nil {
+			var err error
+			r.tags, err = r.call.tags(k)
+			r.err = errors.Join(r.err, err)
+		}
+		return policy.Folded(r.tags, tag)
 	}
 	return nil
 }

@@ -1,6 +1,8 @@
 package localkms
 
 import (
+	"errors"
+	"fmt"
 	"testing"
 
 	"kmsfs/kmsclient/localkms/keyspec"
@@ -41,6 +43,35 @@ func TestReEncryptOnSameKeyOfPair(t *testing.T) {
 		SourceKeyID: key, SourceEncryptionAlgorithm: string(keyspec.OAEPSHA256), CiphertextBlob: ciphertext,
 		DestinationKeyID: key, DestinationEncryptionAlgorithm: string(keyspec.OAEPSHA1),
 	})), denied)
+}
+
+// However many conditions a policy has on tags and aliases, a decision reads them
+// once: all callers wait for it.
+func TestConditionsReadOnce(t *testing.T) {
+	s := newStore(t, Options{})
+	c := s.Client()
+	id := parseID(t, newKey(t, c))
+	ok(t, only(c.TagResource(bg, TagResourceInput{KeyID: id.String(), Tags: []Tag{{"a", "1"}, {"b", "2"}}})))
+	ok(t, only(c.CreateAlias(bg, CreateAliasInput{AliasName: "alias/a", TargetKeyID: id.String()})))
+	ok(t, s.writer.submit(bg, func(tx *tx) error {
+		call := &call{tx: tx, api: c.API}
+		k, err := call.load(id)
+		if err != nil {
+			return err
+		}
+		r := &requestContext{call: call, key: k}
+		before := fmt.Sprint(r.get("aws:resourcetag/a"), r.get("aws:resourcetag/b"), r.get("aws:resourcetag/c"), r.get("kms:resourcealiases"))
+		if before != "[1] [2] [] [alias/a]" {
+			t.Error(before)
+		}
+		if err := errors.Join(tx.exec("DELETE FROM tag"), tx.exec("DELETE FROM alias")); err != nil {
+			return err
+		}
+		if got := fmt.Sprint(r.get("aws:resourcetag/a"), r.get("aws:resourcetag/b"), r.get("aws:resourcetag/c"), r.get("kms:resourcealiases")); got != before {
+			t.Errorf("read again: %s", got)
+		}
+		return r.err
+	}))
 }
 
 // A dry run without a ciphertext is held to the same conditions, and to what the

@@ -166,12 +166,12 @@ func restoreInto(ctx context.Context, backup, rootKey, dir string, o Options) (e
 // altered there would not show before it is needed.
 func (s *Store) openSealed(ctx context.Context) error {
 	return s.snapshot(ctx, func(conn *sql.Conn) error {
-		err := each(ctx, conn, `SELECT cmk.id, spec, origin, material.id, sealed FROM material
+		err := each(ctx, conn, `SELECT cmk.id, spec, origin, public, material.id, sealed FROM material
 				JOIN cmk ON cmk.region = material.region AND cmk.id = material.cmk WHERE sealed IS NOT NULL`,
 			func(scan func(...any) error) error {
 				var k cmk
 				var id, material, sealed []byte
-				if err := scan(&id, &k.spec, &k.origin, &material, &sealed); err != nil {
+				if err := scan(&id, &k.spec, &k.origin, &k.public, &material, &sealed); err != nil {
 					return err
 				}
 				if len(id) != len(k.id) || len(material) != len(kmsclient.MaterialID{}) {

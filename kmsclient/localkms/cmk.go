@@ -187,6 +187,17 @@ func (t *tx) material(k *cmk) (*material, error) {
 	return unsealMaterial(t.w.store.root, k, k.current, k.sealed)
 }
 
+// publicKey is the public key of a pair, which nobody but the KMS has put there: the
+// private one, sealed, is bound to it.
+func (t *tx) publicKey(k *cmk) ([]byte, error) {
+	m, err := t.material(k)
+	if err != nil {
+		return nil, err
+	}
+	m.wipe()
+	return k.public, nil
+}
+
 // materialByRef unseals the material a blob names; nil if the CMK has no such.
 func (t *tx) materialByRef(k *cmk, ref materialRef) (*material, error) {
 	var id, sealed []byte

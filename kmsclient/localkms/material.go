@@ -115,7 +115,7 @@ func (k rootKey) nameMaterial(id keyID, key []byte) *material {
 }
 
 // seal encrypts the material for the database: AES-256-GCM under the CMK's
-// wrapping key, bound to key, material, spec and origin.
+// wrapping key, bound to key, material, spec, origin and public key.
 func (m *material) seal(root rootKey, c *cmk) []byte {
 	aead := gcm(root.derive(labelWrapping, c.id[:]))
 	return aead.Seal(nil, nil, m.key, c.materialAAD(m.id))
@@ -135,6 +135,9 @@ func (c *cmk) materialAAD(id kmsclient.MaterialID) []byte {
 	var b []byte
 	for _, p := range [][]byte{c.id[:], id[:], []byte(c.spec), []byte(c.origin)} {
 		b = append(b, lengthPrefixed(p)...)
+	}
+	if c.public != nil {
+		b = append(b, lengthPrefixed(c.public)...)
 	}
 	return b
 }
